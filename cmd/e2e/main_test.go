@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"testing"
+	"time"
+)
+
+// shared is what the tests of this package have in common: one binary, one browser.
+type shared struct {
+	bin     string
+	browser *Browser
+}
+
+var suite shared //nolint:gochecknoglobals // TestMain's only way to hand things to tests
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	if os.Getenv("CLOUDRETRO_E2E") == "" {
+		return m.Run(), nil // every test skips
+	}
+	dir, err := os.MkdirTemp("", "cloudretro-e2e")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if suite.bin, err = Build(ctx, dir); err != nil {
+		return 1, err
+	}
+	if suite.browser, err = StartBrowser(ctx, dir+"/profile"); err != nil {
+		return 1, err
+	}
+	defer suite.browser.Close()
+	return m.Run(), nil
+}
+
+// stage starts an installation that ends with the test; the test fails if it does not end cleanly.
+func stage(t *testing.T, o Options) *Stage {
+	t.Helper()
+	if suite.browser == nil {
+		t.Skip("SKIPPED: CLOUDRETRO_E2E is not set; make e2e sets it")
+	}
+	o.Bin, o.Dir = suite.bin, t.TempDir()
+	s, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log(s.Log())
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// open loads a page of the stage and waits for its first frame.
+func open(t *testing.T, url string) *Page {
+	t.Helper()
+	p, err := suite.browser.Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.AwaitPicture(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func eval[T any](t *testing.T, p *Page, js string) T {
+	t.Helper()
+	v, err := Eval[T](p, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+func until(t *testing.T, p *Page, js string, timeout time.Duration) {
+	t.Helper()
+	if err := p.Until(js, timeout); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// frames are what requestVideoFrameCallback reported, in ms of the page's clock.
+type frame struct{ Now float64 }
+
+// longestGap is the longest time between two shown frames since the page's time `from`, in ms.
+func longestGap(t *testing.T, p *Page, from float64) float64 {
+	t.Helper()
+	list := eval[[]frame](t, p, fmt.Sprintf("probe.frames.filter((f) => f.now >= %f)", from))
+	gap := 0.0
+	for i := 1; i < len(list); i++ {
+		gap = max(gap, list[i].Now-list[i-1].Now)
+	}
+	return gap
+}
+
+// hold presses a key, waits for a condition, releases it and waits for the other.
+func hold(t *testing.T, p *Page, code, during, after string) {
+	t.Helper()
+	if err := errors.Join(p.Key(code, code, true), p.Until(during, 3*time.Second),
+		p.Key(code, code, false), p.Until(after, 3*time.Second)); err != nil {
+		t.Fatal(err)
+	}
+}

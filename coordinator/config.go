@@ -1,0 +1,36 @@
+package coordinator
+
+import (
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+)
+
+// Config is what a Coordinator needs. It is copied by New and may be reused.
+type Config struct {
+	// Address to listen on, host:port; port 0 takes a free one (see Addr).
+	Address string
+	// CertFile and KeyFile are PEM files; both or none. With them HTTPS is served.
+	CertFile, KeyFile string
+	// Web holds the page: index.html and what it loads. Required.
+	Web fs.FS
+	// Secret is shared with the workers. Required.
+	Secret string
+	// TURNSecret is shared with the gates; "" means derived from Secret (see
+	// credential.Derive and credential.LabelTURN).
+	TURNSecret string
+	// ICEServers are told to browsers besides the gates that are connected.
+	ICEServers []signal.ICEServer
+	// CredentialTTL is the life of a TURN credential; 0 means 12 hours. It
+	// bounds when an allocation may be made, not how long it lives.
+	CredentialTTL time.Duration
+	// Origins are other origins (scheme://host[:port]) whose pages may open the
+	// browser's WebSocket; the host of the request itself always may. "*" allows all.
+	Origins []string
+	// Logger receives what happens; nil means silence.
+	Logger *slog.Logger
+}
+
+const defaultCredentialTTL = 12 * time.Hour

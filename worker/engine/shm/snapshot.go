@@ -1,0 +1,94 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"sync/atomic"
+	"unsafe"
+)
+
+// header describes the snapshot in a slot. It is written last, so that a
+// process killed in the middle leaves the other slot's snapshot intact.
+type header struct {
+	seq    atomic.Uint64 // 0 = nothing here, else the greater is the newer
+	length atomic.Uint64 // bytes
+	crc    atomic.Uint64 // CRC-32C of them
+}
+
+type slot struct {
+	header *header
+	data   []byte
+}
+
+// ErrNoSnapshot says that there is no complete snapshot.
+var ErrNoSnapshot = errors.New("no snapshot")
+
+func (m *Memory) mapSlots() {
+	headers := (*[2]header)(unsafe.Pointer(&m.data[controlSize]))
+	size := (len(m.data) - fixedSize) / 2
+	m.slots = make([]slot, 2)
+	for i := range m.slots {
+		from := fixedSize + i*size
+		m.slots[i] = slot{&headers[i], m.data[from : from+size : from+size]}
+	}
+}
+
+// SnapshotSize is the largest snapshot there is room for, 0 on the worker's side.
+func (m *Memory) SnapshotSize() int {
+	if m.slots == nil {
+		return 0
+	}
+	return len(m.slots[0].data)
+}
+
+// WriteSnapshot lets serialize fill the slot of the older snapshot with exactly
+// size bytes and makes it the newest one. Core process only, one goroutine.
+func (m *Memory) WriteSnapshot(size int, serialize func(dst []byte) error) error {
+	if size < 1 || size > m.SnapshotSize() {
+		return fmt.Errorf("write snapshot: %d bytes are not within 1..%d", size, m.SnapshotSize())
+	}
+	older, newer := m.order()
+	h, data := older.header, older.data[:size]
+	h.seq.Store(0)
+	if err := serialize(data); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	h.length.Store(uint64(size))
+	h.crc.Store(uint64(checksum(data)))
+	h.seq.Store(newer.header.seq.Load() + 1)
+	return nil
+}
+
+// ReadSnapshot returns the newest complete snapshot and its sequence number,
+// or ErrNoSnapshot. The data is valid until the next WriteSnapshot but one.
+func (m *Memory) ReadSnapshot() (data []byte, seq uint64, err error) {
+	if m.slots == nil {
+		return nil, 0, ErrNoSnapshot
+	}
+	older, newer := m.order()
+	for _, s := range []slot{newer, older} {
+		if data, ok := s.read(); ok {
+			return data, s.header.seq.Load(), nil
+		}
+	}
+	return nil, 0, ErrNoSnapshot
+}
+
+func (m *Memory) order() (older, newer slot) {
+	if m.slots[0].header.seq.Load() > m.slots[1].header.seq.Load() {
+		return m.slots[1], m.slots[0]
+	}
+	return m.slots[0], m.slots[1]
+}
+
+func (s slot) read() ([]byte, bool) {
+	length := s.header.length.Load()
+	if s.header.seq.Load() == 0 || length == 0 || length > uint64(len(s.data)) {
+		return nil, false
+	}
+	data := s.data[:length]
+	return data, uint64(checksum(data)) == s.header.crc.Load()
+}
+
+func checksum(data []byte) uint32 { return crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)) }

@@ -1,0 +1,139 @@
+package h264
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/media/codectest"
+)
+
+// need skips a test whose codec library is not there.
+func need(t testing.TB, library string) {
+	t.Helper()
+	if err := Probe(library); err != nil {
+		t.Skip("SKIPPED:", err)
+	}
+}
+
+func config(library string) media.VideoConfig {
+	return media.VideoConfig{Width: 256, Height: 240, FPS: 60.0988, Library: library}
+}
+
+func TestX264(t *testing.T) {
+	need(t, LibraryX264)
+	codectest.Run(t, codectest.Suite{
+		Open:   Open,
+		Config: config(LibraryX264),
+		Profiles: []codectest.Profile{
+			{Name: "baseline", Ask: media.ProfileBaseline, Profile: 66, Constraints: 0x40},
+			{Name: "main", Ask: media.ProfileMain, Profile: 77},
+			{Name: "high", Ask: media.ProfileHigh, Profile: 100},
+		},
+		MinPSNR:      35,
+		MaxSceneRate: 2_000_000,
+	})
+}
+
+func TestOpenH264(t *testing.T) {
+	need(t, LibraryOpenH264)
+	codectest.Run(t, codectest.Suite{
+		Open:   Open,
+		Config: config(LibraryOpenH264),
+		Profiles: []codectest.Profile{
+			{Name: "baseline", Ask: media.ProfileBaseline, Profile: 66, Constraints: 0x40},
+			{Name: "high", Ask: media.ProfileHigh, Profile: 66, Constraints: 0x40},
+		},
+		MinPSNR:      33,
+		MaxSceneRate: 4_000_000,
+	})
+}
+
+func TestAutoTakesTheFirst(t *testing.T) {
+	present := Libraries()
+	if len(present) == 0 {
+		t.Skip("SKIPPED: neither x264 nor openh264 can be loaded")
+	}
+	for _, name := range []string{"", LibraryAuto} {
+		e, err := open(config(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if e.Library() != present[0] {
+			t.Errorf("%q opened %s, want %s", name, e.Library(), present[0])
+		}
+	}
+}
+
+func TestProbe(t *testing.T) {
+	if err := Probe("libx265"); !errors.Is(err, ErrConfig) {
+		t.Errorf("unknown library: %v, want ErrConfig", err)
+	}
+	for _, name := range candidates(LibraryAuto) {
+		err := Probe(name)
+		if err != nil && (!errors.Is(err, ErrUnavailable) || !strings.Contains(err.Error(), name)) {
+			t.Errorf("%s: %v, want ErrUnavailable with the name", name, err)
+		}
+	}
+}
+
+func TestComplete(t *testing.T) {
+	cfg, err := complete(config(""))
+	if err != nil || cfg.CRF != DefaultCRF || cfg.MaxBitrate != DefaultMaxBitrate {
+		t.Errorf("complete = %+v, %v, want the defaults", cfg, err)
+	}
+	bad := config("")
+	bad.CRF = math.Inf(1)
+	if _, err := complete(bad); !errors.Is(err, ErrConfig) {
+		t.Errorf("CRF +Inf: %v, want ErrConfig", err)
+	}
+}
+
+func TestErrorsAreKinds(t *testing.T) {
+	e := &Encoder{width: 16, height: 16}
+	if _, _, err := e.Encode(nil, nil, false); !errors.Is(err, ErrClosed) {
+		t.Errorf("Encode of a closed encoder: %v", err)
+	}
+	if _, err := Open(media.VideoConfig{}); !errors.Is(err, ErrConfig) {
+		t.Errorf("Open of nothing: %v", err)
+	}
+}
+
+func BenchmarkEncode(b *testing.B) {
+	for _, library := range []string{LibraryX264, LibraryOpenH264} {
+		for _, size := range []struct {
+			name string
+			w, h int
+		}{{"256x240", 256, 240}, {"512x480", 512, 480}} {
+			b.Run(library+"/"+size.name, func(b *testing.B) {
+				need(b, library)
+				benchmarkEncode(b, media.VideoConfig{Width: size.w, Height: size.h, FPS: 60.0988, Library: library})
+			})
+		}
+	}
+}
+
+func benchmarkEncode(b *testing.B, cfg media.VideoConfig) {
+	e, err := Open(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	var scene []*media.I420
+	for n := range 60 {
+		pic := codectest.NewI420(cfg.Width, cfg.Height, 0, 128, 128)
+		codectest.Scene(pic, n)
+		scene = append(scene, pic)
+	}
+	var dst []byte
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if dst, _, err = e.Encode(dst[:0], scene[i%len(scene)], false); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -39,7 +39,10 @@ const (
 
 // Messages between a coordinator and a worker (W) or a gate (T, role turn).
 // Start, Join, Offer, Candidate, Leave, Answer, Closed and Error travel there
-// too, with Envelope.Session set.
+// too, with Envelope.Session set. A worker answers Start, Join and Offer with
+// the request's ID; candidates carry none. TypeResume (C>W, no payload, not
+// answered) says that the session is reached through this coordinator from now
+// on; a worker that does not know the session answers TypeClosed.
 const (
 	TypeChallenge Type = "challenge" // C>W, C>T on connect: Challenge
 	TypeRegister  Type = "register"  // W>C: Register

@@ -1,0 +1,190 @@
+package signal
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Validate checks the greeting.
+func (h Hello) Validate() error {
+	if !ValidID(h.Session) {
+		return errors.New("session is malformed")
+	}
+	if len(h.ICEServers) > MaxICEServers {
+		return fmt.Errorf("more than %d ICE servers", MaxICEServers)
+	}
+	for _, s := range h.ICEServers {
+		if err := s.Validate(); err != nil {
+			return err
+		}
+	}
+	return checkText("token", h.Token, MaxText)
+}
+
+// Validate checks URLs and the lengths of the credential.
+func (s ICEServer) Validate() error {
+	if len(s.URLs) == 0 || len(s.URLs) > MaxURLs {
+		return fmt.Errorf("an ICE server needs 1..%d URLs", MaxURLs)
+	}
+	for _, u := range s.URLs {
+		if err := checkURL(u, false); err != nil {
+			return err
+		}
+	}
+	return errors.Join(checkText("username", s.Username, MaxText), checkText("credential", s.Credential, MaxText))
+}
+
+// Validate checks the game's id, the SDP's size and the host.
+func (s Start) Validate() error {
+	return first(checkGame(s.Game), checkSDP(s.SDP), checkHost(s.Host))
+}
+
+// Validate checks the room's id, the seat, the SDP's size and the host.
+func (j Join) Validate() error {
+	return first(checkRoom(j.Room), checkRange("player", j.Player, 0, MaxPlayers), checkSDP(j.SDP), checkHost(j.Host))
+}
+
+// Validate checks the SDP's size.
+func (o Offer) Validate() error { return checkSDP(o.SDP) }
+
+// Validate checks ids, seats and sizes.
+func (a Answer) Validate() error {
+	return first(
+		checkSDP(a.SDP), checkRoom(a.Room), checkGame(a.Game),
+		checkText("title", a.Title, MaxText), checkText("system", a.System, MaxText), checkText("token", a.Token, MaxText),
+		checkRange("seats", a.Seats, 0, MaxPlayers), checkRange("player", a.Player, 0, a.Seats))
+}
+
+// Validate checks sizes only: what the line says is for the ICE agent.
+func (c Candidate) Validate() error {
+	if err := checkText("candidate", c.Candidate, MaxCandidate); err != nil || c.SDPMid == nil {
+		return err
+	}
+	return checkText("sdpMid", *c.SDPMid, maxID)
+}
+
+// Validate checks the token's size; VerifyToken does the rest.
+func (r Resume) Validate() error { return checkText("token", r.Token, MaxText) }
+
+// Validate checks the session and the token's size.
+func (r Resumed) Validate() error {
+	if !ValidID(r.Session) {
+		return errors.New("session is malformed")
+	}
+	return checkText("token", r.Token, MaxText)
+}
+
+// Validate checks the text.
+func (c Closed) Validate() error { return checkText("reason", c.Reason, MaxText) }
+
+// Validate checks the code's form, so that newer codes pass, and the text.
+func (e *Error) Validate() error {
+	if !ValidID(string(e.Code)) {
+		return errors.New("code is malformed")
+	}
+	return checkText("message", e.Message, MaxText)
+}
+
+// Validate checks id, texts and the number of players.
+func (g Game) Validate() error {
+	if err := checkGame(g.ID); err != nil {
+		return err
+	}
+	if g.Title == "" || g.System == "" {
+		return fmt.Errorf("game %s has no title or system", g.ID)
+	}
+	return first(checkText("title", g.Title, MaxText), checkText("system", g.System, maxID),
+		checkRange("players", g.Players, 0, MaxPlayers))
+}
+
+// Validate checks ids and counts.
+func (r Room) Validate() error {
+	return first(checkRoom(r.ID), checkGame(r.Game),
+		checkRange("players", r.Players, 0, MaxPlayers), checkRange("viewers", r.Viewers, 0, MaxViewers))
+}
+
+// Validate checks the nonce's form.
+func (c Challenge) Validate() error { return checkHex("nonce", c.Nonce, nonceSize) }
+
+// Validate checks forms and bounds, not the MAC.
+func (r Register) Validate() error {
+	if !ValidID(r.ID) {
+		return errors.New("worker id is malformed")
+	}
+	if len(r.MediaAddrs) > MaxMediaAddrs {
+		return fmt.Errorf("more than %d media addresses", MaxMediaAddrs)
+	}
+	for _, a := range r.MediaAddrs {
+		if err := checkMediaAddr(a); err != nil {
+			return err
+		}
+	}
+	return first(
+		checkText("name", r.Name, MaxText), checkText("zone", r.Zone, maxID), checkHex("mac", r.MAC, macSize),
+		checkRange("maxRooms", r.MaxRooms, 0, MaxRooms), Library{r.Games}.Validate(), Rooms{r.Rooms}.Validate())
+}
+
+// Validate checks forms and bounds, not the MAC.
+func (g Gate) Validate() error {
+	if !ValidID(g.ID) {
+		return errors.New("gate id is malformed")
+	}
+	if len(g.URLs) == 0 || len(g.URLs) > MaxURLs {
+		return fmt.Errorf("a gate needs 1..%d URLs", MaxURLs)
+	}
+	for _, u := range g.URLs {
+		if err := checkURL(u, true); err != nil {
+			return err
+		}
+	}
+	return checkHex("mac", g.MAC, macSize)
+}
+
+// Validate checks each game and their number.
+func (l Library) Validate() error {
+	if len(l.Games) > MaxGames {
+		return fmt.Errorf("more than %d games", MaxGames)
+	}
+	for _, g := range l.Games {
+		if err := g.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Validate checks each room and their number.
+func (r Rooms) Validate() error {
+	if len(r.Rooms) > MaxRooms {
+		return fmt.Errorf("more than %d rooms", MaxRooms)
+	}
+	for _, room := range r.Rooms {
+		if err := room.Validate(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Validate checks each address and their number.
+func (p Peers) Validate() error {
+	if len(p.Addrs) > MaxPeers {
+		return fmt.Errorf("more than %d peers", MaxPeers)
+	}
+	for _, a := range p.Addrs {
+		if err := checkMediaAddr(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first is the first error there is.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

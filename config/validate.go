@@ -1,0 +1,265 @@
+package config
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds that more than one place knows.
+const (
+	minSecret  = 16 // characters
+	maxPlayers = 8  // as signal.MaxPlayers
+	maxScale   = 8
+)
+
+// validator collects what is out of range.
+type validator struct {
+	problems Problems
+}
+
+// validate returns everything that is out of range.
+func (c Config) validate() Problems {
+	var v validator
+	v.roles(c)
+	v.media(c)
+	v.turn(c.Turn)
+	v.emulator(c.Emulator.Libretro.Cores)
+	v.secret("secrets.worker", c.Secrets.Worker)
+	v.secret("secrets.turn", c.Secrets.Turn)
+	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	v.oneOf("log.format", c.Log.Format, "text", "json")
+	return v.problems
+}
+
+func (v *validator) roles(c Config) {
+	v.address("coordinator.server.address", c.Coordinator.Server.Address)
+	if tls := c.Coordinator.Server.TLS; c.Coordinator.Server.HTTPS && (tls.HTTPSCert == "" || tls.HTTPSKey == "") {
+		v.add("coordinator.server.https", "is true without files; set coordinator.server.tls.httpsCert and .httpsKey")
+	}
+	for i, origin := range c.Coordinator.Origins {
+		v.origin(index("coordinator.origins", i), origin)
+	}
+	v.address("worker.server.address", c.Worker.Server.Address)
+	v.peers("worker.network.coordinatorAddress", c.Worker.Network.CoordinatorAddress)
+	v.host("worker.network.publicAddress", c.Worker.Network.PublicAddress)
+	if zone := c.Worker.Network.Zone; zone != "" && !validName(zone) {
+		v.add("worker.network.zone", "%q; 1 to 32 of a-z, 0-9 and - are allowed", zone)
+	}
+	between(v, "worker.rooms.max", c.Worker.Rooms.Max, 0, 1000)
+	between(v, "worker.rooms.grace", c.Worker.Rooms.Grace, 0, 24*time.Hour)
+	if c.Ops.Address != "" {
+		v.address("ops.address", c.Ops.Address)
+	}
+}
+
+func (v *validator) media(c Config) {
+	between(v, "webrtc.singlePort", c.WebRTC.SinglePort, 0, 65535)
+	for i, server := range c.WebRTC.ICEServers {
+		v.iceServer(index("webrtc.iceServers", i), server)
+	}
+	for i, entry := range c.WebRTC.ICEIPMap {
+		for ip := range strings.SplitSeq(entry, "/") {
+			if _, err := netip.ParseAddr(ip); err != nil {
+				v.add(index("webrtc.iceIpMap", i), "%q is no IP address and no pair public/private of them", entry)
+				break
+			}
+		}
+	}
+	video, audio := c.Encoder.Video, c.Encoder.Audio
+	v.oneOf("encoder.video.codec", video.Codec, "h264")
+	between(v, "encoder.video.scale", video.Scale, 1, maxScale)
+	v.oneOf("encoder.video.h264.library", video.H264.Library, "auto", "x264", "openh264")
+	between(v, "encoder.video.h264.crf", video.H264.CRF, 1, 51)
+	v.oneOf("encoder.video.h264.profile", video.H264.Profile, "baseline", "main", "high")
+	between(v, "encoder.video.h264.maxBitrate", video.H264.MaxBitrate, 100_000, 200_000_000)
+	frames := []time.Duration{2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}
+	if !slices.Contains(frames, audio.Frame) {
+		v.add("encoder.audio.frame", "%v is no length of an Opus packet here; choose 2.5ms, 5ms, 10ms or 20ms", audio.Frame)
+	}
+	between(v, "encoder.audio.bitrate", audio.Bitrate, 6_000, 510_000)
+	between(v, "encoder.audio.complexity", audio.Complexity, 0, 10)
+}
+
+func (v *validator) turn(t Turn) {
+	for i, l := range t.Listeners {
+		key := index("turn.listeners", i)
+		v.oneOf(key+".protocol", l.Protocol, "udp")
+		v.address(key+".address", l.Address)
+	}
+	v.host("turn.publicAddress", t.PublicAddress)
+	if ip, err := netip.ParseAddr(t.RelayAddress); t.RelayAddress != "" && (err != nil || !ip.Is4()) {
+		v.add("turn.relayAddress", "%q is no IPv4 address", t.RelayAddress)
+	}
+	between(v, "turn.maxAllocations", t.MaxAllocations, 1, 60_000)
+	between(v, "turn.maxPerUser", t.MaxPerUser, 1, 60_000)
+	if t.Realm == "" || len(t.Realm) > 128 || strings.ContainsAny(t.Realm, "\"\\\r\n\x00") {
+		v.add("turn.realm", "%q; 1 to 128 characters without quotes are allowed", t.Realm)
+	}
+	between(v, "turn.credentialTTL", t.CredentialTTL, time.Minute, 24*time.Hour)
+	if len(t.CoordinatorAddress) > 0 {
+		v.peers("turn.coordinatorAddress", t.CoordinatorAddress)
+	}
+}
+
+func (v *validator) emulator(cores Cores) {
+	for name, core := range cores.List {
+		key := "emulator.libretro.cores.list." + name
+		if core.Lib == "" {
+			v.add(key+".lib", "is empty; name the core's file, like nestopia_libretro")
+		}
+		if len(core.Roms) == 0 && core.Folder == "" {
+			v.add(key+".roms", "is empty; name the extensions that this core plays")
+		}
+		for i, ext := range core.Roms {
+			if !validName(ext) {
+				v.add(index(key+".roms", i), "%q; write an extension in lower case without its dot", ext)
+			}
+		}
+		if strings.Contains(core.Folder, "..") || strings.HasPrefix(core.Folder, "/") {
+			v.add(key+".folder", "%q; name a folder under library.basePath", core.Folder)
+		}
+		between(v, key+".players", core.Players, 1, maxPlayers)
+		between(v, key+".scale", core.Scale, 0, maxScale)
+	}
+	slices.SortFunc(v.problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
+}
+
+func (v *validator) iceServer(key string, s ICEServer) {
+	if len(s.URLs) == 0 {
+		v.add(key+".urls", "is empty; name at least one, like stun:stun.example.org:3478")
+	}
+	for i, text := range s.URLs {
+		scheme, rest, _ := strings.Cut(text, ":")
+		if rest == "" || !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, scheme) {
+			v.add(index(key+".urls", i), "%q does not begin with stun:, stuns:, turn: or turns: and a host", text)
+			continue
+		}
+		if strings.HasPrefix(scheme, "turn") && (s.Username == "" || s.Credential == "") {
+			v.add(key, "a turn server needs username and credential; browsers refuse it without")
+		}
+	}
+}
+
+// peers checks a list of addresses to dial, at least one.
+func (v *validator) peers(key string, addresses []string) {
+	if len(addresses) == 0 {
+		v.add(key, "is empty; name the coordinator's host:port")
+	}
+	for i, address := range addresses {
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			if !slices.Contains([]string{"ws", "wss", "http", "https"}, u.Scheme) {
+				v.add(index(key, i), "%q; of URLs http, https, ws and wss are understood", address)
+			}
+			continue
+		}
+		host, port, err := net.SplitHostPort(address)
+		if n, perr := strconv.Atoi(port); err != nil || perr != nil || host == "" || n < 1 || n > 65535 {
+			v.add(index(key, i), "%q is not of the form host:port, like localhost:8000", address)
+		}
+	}
+}
+
+// address checks an address to listen on.
+func (v *validator) address(key, address string) {
+	_, port, err := net.SplitHostPort(address)
+	if n, perr := strconv.Atoi(port); err != nil || perr != nil || n < 0 || n > 65535 {
+		v.add(key, "%q is not of the form :port or host:port, like :8000", address)
+	}
+}
+
+// host checks an IP address or a host name; "" is fine.
+func (v *validator) host(key, host string) {
+	if _, err := netip.ParseAddr(host); err == nil || host == "" {
+		return
+	}
+	if len(host) > 253 || strings.ContainsAny(host, " :/@?#,") {
+		v.add(key, "%q is no IP address or host name; write it without scheme and port", host)
+	}
+}
+
+func (v *validator) origin(key, origin string) {
+	u, err := url.Parse(origin)
+	if origin == "*" {
+		return
+	}
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+		v.add(key, "%q is no origin; write scheme and host only, like https://play.example.org", origin)
+	}
+}
+
+// secret checks a secret without ever naming it.
+func (v *validator) secret(key, secret string) {
+	if secret != "" && len(secret) < minSecret {
+		v.add(key, "has only %d characters of at least %d; make one with: openssl rand -hex 32", len(secret), minSecret)
+	}
+}
+
+func (v *validator) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		v.add(key, "%q is none of %s", value, strings.Join(allowed, ", "))
+	}
+}
+
+func (v *validator) add(key, format string, args ...any) {
+	v.problems = append(v.problems, Problem{Key: key, Text: fmt.Sprintf(format, args...)})
+}
+
+// between checks lo <= value <= hi.
+func between[T cmp.Ordered](v *validator, key string, value, lo, hi T) {
+	if !(value >= lo && value <= hi) { // NaN is not between either
+		v.add(key, "%v is out of range; choose %v to %v", value, lo, hi)
+	}
+}
+
+func index(key string, i int) string { return key + "." + strconv.Itoa(i) }
+
+// dropDefaultLibrary lets the default library be missing.
+func (c *Config) dropDefaultLibrary() {
+	const byDefault = "./games" // as in default.yaml
+	if _, err := os.Stat(byDefault); c.Library.BasePath == byDefault && errors.Is(err, fs.ErrNotExist) {
+		c.Library.BasePath = ""
+	}
+}
+
+// CheckFolders reads the folders that a worker needs. The error is of type
+// Problems.
+func (c Config) CheckFolders() error {
+	var v validator
+	for key, name := range map[string]string{
+		"library.basePath":                     c.Library.BasePath,
+		"emulator.libretro.cores.paths.system": c.Emulator.Libretro.Cores.Paths.System,
+	} {
+		if name == "" {
+			continue
+		}
+		if _, err := os.ReadDir(name); err != nil {
+			v.add(key, "%q %s", name, folderRemedy(name, err))
+		}
+	}
+	slices.SortFunc(v.problems, func(a, b Problem) int { return strings.Compare(a.Key, b.Key) })
+	return v.problems.asError()
+}
+
+// folderRemedy says what is wrong with a folder and what helps.
+func folderRemedy(name string, err error) string {
+	info, statErr := os.Stat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "does not exist; create it, or leave the key empty"
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Sprintf("may not be read by user %d; give it the right to (chmod, chown)", os.Getuid())
+	case statErr == nil && !info.IsDir():
+		return "is no folder; name the folder that holds the files"
+	}
+	return fmt.Sprintf("cannot be read: %v", err)
+}

@@ -1,0 +1,366 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/peer/peertest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func listen(t *testing.T, cfg Config) *Listener {
+	t.Helper()
+	cfg.Logger = slog.New(slog.DiscardHandler)
+	l, err := Listen(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+// watcher records events.
+type watcher struct {
+	ready, keys     chan struct{}
+	inputs, control chan []byte
+}
+
+func newWatcher() *watcher {
+	return &watcher{
+		make(chan struct{}, 99), make(chan struct{}, 99), make(chan []byte, 99), make(chan []byte, 99),
+	}
+}
+
+func (w *watcher) events() Events {
+	return Events{
+		Ready: func() { w.ready <- struct{}{} }, KeyFrame: func() { w.keys <- struct{}{} },
+		Input: func(b []byte) { w.inputs <- b }, Control: func(b []byte) { w.control <- b },
+	}
+}
+
+// connect joins a browser to a running peer.
+func connect(t *testing.T, l *Listener, o peertest.Options) (*Peer, *peertest.Browser, *watcher, <-chan error) {
+	t.Helper()
+	w := newWatcher()
+	p, err := l.Open(w.events())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := peertest.New(t, o)
+	answer, err := p.Answer(t.Context(), b.Offer(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { done <- p.Run(ctx) }()
+	t.Cleanup(func() { cancel(); p.Close() })
+	b.Accept(answer)
+	peertest.Wait(t, "the connection", w.ready)
+	peertest.Wait(t, "the browser's connection", b.Connected)
+	return p, b, w, done
+}
+
+// accessUnit is Annex B like x264's: a key frame has SPS, PPS and an IDR slice.
+func accessUnit(key bool, size int, fill byte) []byte {
+	var b []byte
+	slice := byte(0x41)
+	if key {
+		b = append(b, 0, 0, 0, 1, 0x67, 0x42, 0xe0, 0x1f, 1, 0, 0, 0, 1, 0x68, 0xce, 0x3c, 0x80)
+		slice = 0x65
+	}
+	return append(append(b, 0, 0, 0, 1, slice), bytes.Repeat([]byte{fill | 1}, size)...)
+}
+
+func TestPictureAndSound(t *testing.T) {
+	l := listen(t, Config{})
+	p, b, _, _ := connect(t, l, peertest.Options{})
+	var z Packetizer
+	if p.Profile() != media.ProfileMain {
+		t.Errorf("profile %v, want Main, which the browser offers last", p.Profile())
+	}
+	p.Video(z.Video(&media.Frame{Data: accessUnit(false, 10, 1)})) // undecodable: must not go out
+	key := accessUnit(true, 5000, 2)
+	pts := 3 * time.Hour
+	p.Video(z.Video(&media.Frame{Data: key, Key: true, PTS: pts}))
+	delta := accessUnit(false, 300, 3)
+	p.Video(z.Video(&media.Frame{Data: delta, PTS: pts + time.Second}))
+	first := peertest.Wait(t, "a picture", b.Pictures)
+	second := peertest.Wait(t, "a picture", b.Pictures)
+	if !first.Key || !bytes.Equal(first.Data, key) || first.Packets < 5 {
+		t.Errorf("first picture: key %v, %d bytes in %d packets", first.Key, len(first.Data), first.Packets)
+	}
+	if second.Key || !bytes.Equal(second.Data, delta) || second.Time-first.Time != 90000 {
+		t.Errorf("second picture: key %v, %d bytes, %d later", second.Key, len(second.Data), second.Time-first.Time)
+	}
+	if first.Delayed || second.Delayed {
+		t.Error("a packet came without playout-delay {0,0}")
+	}
+	for i := range 3 {
+		p.Audio(z.Audio(&media.Packet{Data: []byte{byte(i)}, PTS: time.Duration(i) * 10 * time.Millisecond, Duration: 10 * time.Millisecond}))
+	}
+	s0, s1 := peertest.Wait(t, "sound", b.Sounds), peertest.Wait(t, "sound", b.Sounds)
+	if s1.Time-s0.Time != 480 || !s0.Mark || s1.Mark || s1.Data[0] != 1 {
+		t.Errorf("sounds %+v %+v", s0, s1)
+	}
+	if s := p.Stats(); s.Frames != 2 || s.FramesDropped != 1 || s.Bytes < 5300 {
+		t.Errorf("Stats = %+v", s)
+	}
+}
+
+func TestStreamsAreSeparate(t *testing.T) {
+	l := listen(t, Config{})
+	_, b, _, _ := connect(t, l, peertest.Options{})
+	ids := map[string]bool{}
+	for line := range strings.Lines(b.PC.RemoteDescription().SDP) {
+		if _, msid, ok := strings.Cut(line, "a=msid:"); ok {
+			ids[strings.Fields(msid)[0]] = true
+		}
+	}
+	if len(ids) != 2 {
+		t.Errorf("media streams %v, want two: lip-sync delays the picture else", ids)
+	}
+}
+
+func TestKeyFrameRequests(t *testing.T) {
+	l := listen(t, Config{})
+	p, b, w, _ := connect(t, l, peertest.Options{})
+	var z Packetizer
+	p.Video(z.Video(&media.Frame{Data: accessUnit(true, 10, 1), Key: true}))
+	peertest.Wait(t, "a picture", b.Pictures)
+	b.AskKeyFrame()
+	peertest.Wait(t, "the request", w.keys)
+	if p.Stats().KeyFramesAsked == 0 {
+		t.Error("the request was not counted")
+	}
+}
+
+func TestProfiles(t *testing.T) {
+	l := listen(t, Config{})
+	tests := []struct {
+		offer []string
+		want  media.Profile
+		ok    bool
+	}{
+		{[]string{"42001f", "42e01f", "4d001f", "f4001f"}, media.ProfileMain, true},
+		{[]string{"42e01f"}, media.ProfileBaseline, true},
+		{[]string{"42001f"}, media.ProfileBaseline, true},
+		{[]string{"640c1f", "42e034"}, media.ProfileBaseline, true},
+		{[]string{"f4001f"}, 0, false},
+	}
+	for _, tt := range tests {
+		t.Run(strings.Join(tt.offer, " "), func(t *testing.T) {
+			p, err := l.Open(newWatcher().events())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			_, err = p.Answer(t.Context(), peertest.New(t, peertest.Options{Profiles: tt.offer}).Offer(), "")
+			if !tt.ok {
+				if !errors.Is(err, ErrOffer) {
+					t.Fatalf("err = %v, want ErrOffer", err)
+				}
+				return
+			}
+			if err != nil || p.Profile() != tt.want {
+				t.Fatalf("profile %v, %v", p.Profile(), err)
+			}
+		})
+	}
+}
+
+func TestChannels(t *testing.T) {
+	l := listen(t, Config{})
+	p, b, w, _ := connect(t, l, peertest.Options{NoAudio: true})
+	p.Control([]byte(`{"type":"room"}`)) // perhaps before the channel is open
+	peertest.Wait(t, "the channel", b.Open)
+	if got := peertest.Wait(t, "a message", b.Messages); got != `{"type":"room"}` {
+		t.Errorf("message %q", got)
+	}
+	if err := b.Channel.SendText("hello"); err != nil {
+		t.Fatal(err)
+	}
+	if got := peertest.Wait(t, "the message", w.control); string(got) != "hello" {
+		t.Errorf("control %q", got)
+	}
+	if err := b.Input.Send([]byte{1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	if got := peertest.Wait(t, "the datagram", w.inputs); !bytes.Equal(got, []byte{1, 2, 3}) {
+		t.Errorf("input %v", got)
+	}
+}
+
+func TestLastWordsArrive(t *testing.T) {
+	l := listen(t, Config{})
+	p, b, _, done := connect(t, l, peertest.Options{})
+	peertest.Wait(t, "the channel", b.Open)
+	p.Control([]byte("why"))
+	p.Close()
+	if got := peertest.Wait(t, "the last message", b.Messages); got != "why" {
+		t.Errorf("message %q", got)
+	}
+	if err := peertest.Wait(t, "Run", done); !errors.Is(err, ErrClosed) {
+		t.Errorf("Run = %v", err)
+	}
+	p.Close()
+	p.Video(&Frame{Key: true}) // harmless after the end
+}
+
+func TestBrowserLeaves(t *testing.T) {
+	l := listen(t, Config{})
+	_, b, _, done := connect(t, l, peertest.Options{})
+	peertest.Wait(t, "the channel", b.Open)
+	b.Close()
+	if err := peertest.Wait(t, "Run", done); !errors.Is(err, ErrLeft) {
+		t.Errorf("Run = %v, want ErrLeft", err)
+	}
+}
+
+func TestICERestart(t *testing.T) {
+	l := listen(t, Config{})
+	p, b, w, _ := connect(t, l, peertest.Options{})
+	answer, err := p.Answer(t.Context(), b.Restart(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(answer, "a=candidate:") {
+		t.Fatalf("no candidates in\n%s", answer)
+	}
+	b.Accept(answer)
+	var z Packetizer
+	frame := z.Video(&media.Frame{Data: accessUnit(true, 10, 1), Key: true})
+	deadline := time.After(10 * time.Second)
+	for restarted := false; !restarted; { // the new pair carries pictures
+		p.Video(frame)
+		select {
+		case <-b.Pictures:
+			restarted = true
+		case <-w.ready:
+		case <-time.After(20 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("no picture after the restart")
+		}
+	}
+}
+
+func TestTrickle(t *testing.T) {
+	l := listen(t, Config{})
+	w := newWatcher()
+	p, err := l.Open(w.events())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	mid, line := "0", uint16(0)
+	host := "candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host"
+	for _, c := range []string{host, "", "candidate:2 1 udp 1 x-y.local 4 typ host", "nonsense", "candidate:"} {
+		if err := p.AddCandidate(c, &mid, &line); err != nil {
+			t.Errorf("early %q: %v", c, err)
+		}
+	}
+	if _, err := p.Answer(t.Context(), peertest.New(t, peertest.Options{}).Offer(), ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.AddCandidate(host, nil, nil); err != nil {
+		t.Error(err)
+	}
+	if err := p.AddCandidate(strings.Repeat("x", maxCandidate+1), nil, nil); !errors.Is(err, ErrOffer) {
+		t.Errorf("huge candidate: %v", err)
+	}
+	for range maxRemote {
+		err = p.AddCandidate("", &mid, nil)
+	}
+	if !errors.Is(err, ErrOffer) {
+		t.Errorf("too many candidates: %v", err)
+	}
+}
+
+func TestAnswerAnnouncesHost(t *testing.T) {
+	l := listen(t, Config{IPMap: []string{"198.51.100.7/10.0.0.1"}})
+	tests := []struct {
+		host string
+		want []string
+	}{
+		{"", []string{"198.51.100.7"}},
+		{"203.0.113.9", []string{"198.51.100.7", "203.0.113.9"}},
+		{"[2001:db8::1]", []string{"198.51.100.7", "2001:db8::1"}},
+		{"play.example.org", []string{"198.51.100.7"}},
+		{"0.0.0.0", []string{"198.51.100.7"}},
+		{"224.0.0.1", []string{"198.51.100.7"}},
+		{"fe80::1%eth0", []string{"198.51.100.7"}},
+		{"1.2.3.4 9 typ host\r\na=x", []string{"198.51.100.7"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.host, func(t *testing.T) {
+			p, err := l.Open(newWatcher().events())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer p.Close()
+			b := peertest.New(t, peertest.Options{})
+			answer, err := p.Answer(t.Context(), b.Offer(), tt.host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for line := range strings.Lines(answer) {
+				f := strings.Fields(line)
+				if strings.HasPrefix(line, "a=candidate:90") && len(f) > 5 {
+					got = append(got, f[4])
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("extra candidates %v, want %v", got, tt.want)
+			}
+			b.Accept(answer)
+		})
+	}
+	public := netip.AddrPortFrom(netip.MustParseAddr("198.51.100.7"), uint16(l.Port()))
+	if !slices.Contains(l.Addrs(), public) {
+		t.Errorf("Addrs = %v lack %v", l.Addrs(), public)
+	}
+}
+
+func TestListenErrors(t *testing.T) {
+	taken, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	log := slog.New(slog.DiscardHandler)
+	port := taken.LocalAddr().(*net.UDPAddr).Port
+	if _, err := Listen(Config{Logger: log, Port: port}); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("port in use: %v", err)
+	}
+	for _, cfg := range []Config{
+		{Address: "nowhere"}, {Address: "198.51.100.1"}, {IPMap: []string{"x"}}, {IPMap: []string{"1.2.3.4/y"}},
+	} {
+		cfg.Logger = log
+		if l, err := Listen(cfg); err == nil {
+			_ = l.Close()
+			t.Errorf("%+v was accepted", cfg)
+		}
+	}
+	l := listen(t, Config{Address: "127.0.0.1"})
+	if a := l.Addrs(); len(a) != 1 || a[0].Addr() != netip.MustParseAddr("127.0.0.1") {
+		t.Errorf("Addrs = %v", a)
+	}
+}

@@ -1,0 +1,254 @@
+// Package peertest is a browser for tests: a pion client that offers what the
+// page offers and records what it gets.
+package peertest
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pion/ice/v2"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp/codecs"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v3"
+)
+
+// Picture is one access unit as it was received.
+type Picture struct {
+	Data    []byte
+	Key     bool
+	Time    uint32 // RTP
+	Packets int
+	Delayed bool // a packet came without playout-delay {0,0}
+}
+
+// Sound is one received packet.
+type Sound struct {
+	Data []byte
+	Time uint32
+	Mark bool
+}
+
+// Options of a Browser.
+type Options struct {
+	Profiles []string // profile-level-ids offered, default 42001f 42e01f 4d001f
+	NoAudio  bool
+}
+
+// Browser is the stand-in. Received things wait in channels; when one is full,
+// the oldest entry goes.
+type Browser struct {
+	PC             *webrtc.PeerConnection
+	Input, Channel *webrtc.DataChannel
+
+	Pictures chan Picture
+	Sounds   chan Sound
+	Messages chan string // of channel control
+
+	Connected chan struct{} // closed when connected
+	Open      chan struct{} // closed when the control channel is open
+
+	tb        testing.TB
+	once      sync.Once
+	mu        sync.Mutex
+	videoSSRC uint32
+}
+
+const playoutDelay = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+
+// New makes a browser that is closed when the test ends.
+func New(tb testing.TB, o Options) *Browser {
+	tb.Helper()
+	if o.Profiles == nil {
+		o.Profiles = []string{"42001f", "42e01f", "4d001f"}
+	}
+	b := &Browser{
+		tb: tb, Pictures: make(chan Picture, 256), Sounds: make(chan Sound, 256), Messages: make(chan string, 256),
+		Connected: make(chan struct{}), Open: make(chan struct{}),
+	}
+	pc, err := newAPI(tb, o).NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
+	check(tb, err)
+	tb.Cleanup(b.Close)
+	b.PC = pc
+	recvonly := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
+	_, err = pc.AddTransceiverFromKind(webrtc.RTPCodecTypeVideo, recvonly)
+	check(tb, err)
+	if !o.NoAudio {
+		_, err = pc.AddTransceiverFromKind(webrtc.RTPCodecTypeAudio, recvonly)
+		check(tb, err)
+	}
+	b.addChannels()
+	pc.OnTrack(b.receive)
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateConnected {
+			b.once.Do(func() { close(b.Connected) })
+		}
+	})
+	return b
+}
+
+func newAPI(tb testing.TB, o Options) *webrtc.API {
+	m := &webrtc.MediaEngine{}
+	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
+	for i, id := range o.Profiles {
+		check(tb, m.RegisterCodec(webrtc.RTPCodecParameters{
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: webrtc.MimeTypeH264, ClockRate: 90000, RTCPFeedback: feedback,
+				SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + id,
+			},
+			PayloadType: webrtc.PayloadType(96 + i),
+		}, webrtc.RTPCodecTypeVideo))
+	}
+	check(tb, m.RegisterCodec(webrtc.RTPCodecParameters{
+		RTPCodecCapability: webrtc.RTPCodecCapability{
+			MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;stereo=1;useinbandfec=1",
+		},
+		PayloadType: 111,
+	}, webrtc.RTPCodecTypeAudio))
+	for _, uri := range []string{playoutDelay, sdp.SDESMidURI} {
+		check(tb, m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo))
+	}
+	s := webrtc.SettingEngine{}
+	s.SetIncludeLoopbackCandidate(true)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetHostAcceptanceMinWait(0)
+	s.SetPrflxAcceptanceMinWait(0)
+	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(s))
+}
+
+func (b *Browser) addChannels() {
+	yes, no, zero, one, none := true, false, uint16(0), uint16(1), uint16(0)
+	var err error
+	b.Input, err = b.PC.CreateDataChannel("input", &webrtc.DataChannelInit{
+		Negotiated: &yes, ID: &zero, Ordered: &no, MaxRetransmits: &none,
+	})
+	check(b.tb, err)
+	b.Channel, err = b.PC.CreateDataChannel("control", &webrtc.DataChannelInit{Negotiated: &yes, ID: &one, Ordered: &yes})
+	check(b.tb, err)
+	b.Channel.OnOpen(func() { close(b.Open) })
+	b.Channel.OnMessage(func(m webrtc.DataChannelMessage) { push(b.Messages, string(m.Data)) })
+}
+
+func (b *Browser) receive(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
+	if t.Kind() == webrtc.RTPCodecTypeAudio {
+		for {
+			p, _, err := t.ReadRTP()
+			if err != nil {
+				return
+			}
+			push(b.Sounds, Sound{Data: p.Payload, Time: p.Timestamp, Mark: p.Marker})
+		}
+	}
+	b.mu.Lock()
+	b.videoSSRC = uint32(t.SSRC())
+	b.mu.Unlock()
+	extension := uint8(0)
+	for _, e := range r.GetParameters().HeaderExtensions {
+		if e.URI == playoutDelay {
+			extension = uint8(e.ID)
+		}
+	}
+	b.receiveVideo(t, extension)
+}
+
+func (b *Browser) receiveVideo(t *webrtc.TrackRemote, extension uint8) {
+	var h codecs.H264Packet
+	pic := Picture{}
+	for {
+		p, _, err := t.ReadRTP()
+		if err != nil {
+			return
+		}
+		if delay := p.GetExtension(extension); string(delay) != "\x00\x00\x00" {
+			pic.Delayed = true
+		}
+		data, err := h.Unmarshal(p.Payload)
+		if err != nil {
+			b.tb.Errorf("RTP payload: %v", err)
+			return
+		}
+		pic.Data = append(pic.Data, data...)
+		pic.Packets++
+		if p.Marker {
+			pic.Time, pic.Key = p.Timestamp, isKey(pic.Data)
+			push(b.Pictures, pic)
+			pic = Picture{}
+		}
+	}
+}
+
+// isKey finds an SPS at the start, as every key frame has it.
+func isKey(au []byte) bool { return len(au) > 4 && au[4]&0x1f == 7 }
+
+// Offer makes the offer.
+func (b *Browser) Offer() string {
+	b.tb.Helper()
+	offer, err := b.PC.CreateOffer(nil)
+	check(b.tb, err)
+	check(b.tb, b.PC.SetLocalDescription(offer))
+	return offer.SDP
+}
+
+// Restart makes the offer of an ICE restart.
+func (b *Browser) Restart() string {
+	b.tb.Helper()
+	offer, err := b.PC.CreateOffer(&webrtc.OfferOptions{ICERestart: true})
+	check(b.tb, err)
+	check(b.tb, b.PC.SetLocalDescription(offer))
+	return offer.SDP
+}
+
+// Accept takes the answer.
+func (b *Browser) Accept(answer string) {
+	b.tb.Helper()
+	check(b.tb, b.PC.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}))
+}
+
+// AskKeyFrame sends a PLI.
+func (b *Browser) AskKeyFrame() {
+	b.mu.Lock()
+	ssrc := b.videoSSRC
+	b.mu.Unlock()
+	check(b.tb, b.PC.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: ssrc}}))
+}
+
+// Close ends the browser.
+func (b *Browser) Close() {
+	if b.PC != nil {
+		_ = b.PC.GracefulClose()
+	}
+}
+
+// Wait returns the next value of c, and fails the test after ten seconds.
+func Wait[T any](tb testing.TB, what string, c <-chan T) T {
+	tb.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		tb.Fatalf("waited too long for %s", what)
+	}
+	panic("unreachable")
+}
+
+func push[T any](c chan T, v T) {
+	for {
+		select {
+		case c <- v:
+			return
+		default:
+		}
+		select {
+		case <-c:
+		default:
+		}
+	}
+}
+
+func check(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}

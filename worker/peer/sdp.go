@@ -1,0 +1,114 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/pion/sdp/v3"
+)
+
+// Limits of what a browser may offer.
+const (
+	maxSDP       = 32 << 10 // bytes
+	maxCandidate = 1 << 10  // bytes of one ICE candidate
+	maxRemote    = 64       // ICE candidates of one browser between two offers
+)
+
+// ErrOffer says that a browser's offer is not one we can answer; the text that
+// wraps it says why.
+var ErrOffer = errors.New("peer: offer refused")
+
+// checkOffer refuses what would make pion do more than send one picture and one
+// sound: at most one video, one audio and one data section, receive-only.
+func checkOffer(offer string) error {
+	if len(offer) > maxSDP {
+		return fmt.Errorf("%w: %d bytes of SDP, at most %d", ErrOffer, len(offer), maxSDP)
+	}
+	var s sdp.SessionDescription
+	if err := s.UnmarshalString(offer); err != nil {
+		return fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	seen := map[string]bool{}
+	for _, m := range s.MediaDescriptions {
+		kind := m.MediaName.Media
+		switch kind {
+		case "video", "audio":
+			if _, ok := m.Attribute("recvonly"); !ok {
+				return fmt.Errorf("%w: its %s section is not recvonly", ErrOffer, kind)
+			}
+		case "application":
+		default:
+			return fmt.Errorf("%w: media section of an unknown kind", ErrOffer)
+		}
+		if seen[kind] {
+			return fmt.Errorf("%w: more than one %s section", ErrOffer, kind)
+		}
+		seen[kind] = true
+	}
+	if !seen["video"] {
+		return fmt.Errorf("%w: no video section", ErrOffer)
+	}
+	return nil
+}
+
+// extraAddrs are the addresses beside our own sockets' at which the browser may
+// find us: the mapped ones, and the one it found the coordinator at if that is
+// an IP: the port may well be forwarded there too (a container at home).
+func extraAddrs(own []netip.AddrPort, mapped []netip.Addr, host string) []netip.Addr {
+	out := slices.Clone(mapped)
+	host = strings.Trim(host, "[]")
+	if strings.EqualFold(host, "localhost") {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+		ip = ip.Unmap()
+		if (ip.IsGlobalUnicast() || ip.IsLoopback()) && !slices.Contains(out, ip) {
+			out = append(out, ip)
+		}
+	}
+	return slices.DeleteFunc(out, func(ip netip.Addr) bool {
+		return slices.ContainsFunc(own, func(a netip.AddrPort) bool { return a.Addr() == ip })
+	})
+}
+
+// Priority of the extra candidates (RFC 8445, 5.1.2): type preference of a host
+// candidate, local preference below that of our own sockets.
+const (
+	hostPreference  = 126
+	extraPreference = 32768
+)
+
+// addCandidates announces addrs as host candidates in an answer, in its first
+// media section: all of them share one transport.
+func addCandidates(answer string, addrs []netip.Addr, port int) (string, error) {
+	if len(addrs) == 0 {
+		return answer, nil
+	}
+	var s sdp.SessionDescription
+	if err := s.UnmarshalString(answer); err != nil {
+		return "", fmt.Errorf("read own answer: %w", err)
+	}
+	if len(s.MediaDescriptions) == 0 {
+		return "", errors.New("own answer has no media section")
+	}
+	first := s.MediaDescriptions[0]
+	var extra []sdp.Attribute
+	for i, ip := range addrs {
+		priority := hostPreference<<24 | (extraPreference-i)<<8 | 255
+		extra = append(extra, sdp.NewAttribute("candidate",
+			fmt.Sprintf("%d 1 udp %d %s %d typ host", 9000+i, priority, ip, port)))
+	}
+	at := slices.IndexFunc(first.Attributes, func(a sdp.Attribute) bool { return a.Key == "end-of-candidates" })
+	if at < 0 {
+		at = len(first.Attributes)
+	}
+	first.Attributes = slices.Insert(first.Attributes, at, extra...)
+	out, err := s.Marshal()
+	if err != nil {
+		return "", fmt.Errorf("write own answer: %w", err)
+	}
+	return string(out), nil
+}

@@ -1,0 +1,116 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"syscall"
+)
+
+// Sizes of the sockets' kernel buffers. A burst of frames to many viewers must
+// fit; the kernel caps them at net.core.{r,w}mem_max without an error.
+const (
+	readBuffer  = 2 << 20 // bytes
+	writeBuffer = 4 << 20 // bytes
+)
+
+// maxSockets bounds how many of the host's addresses are served: each of them
+// is a candidate in every answer.
+const maxSockets = 32
+
+// portTries is how often another free port is tried when the first one, chosen
+// by the kernel, is taken on another address.
+const portTries = 8
+
+// hostAddrs are the unicast addresses of the interfaces that are up, loopback
+// included, link-local ones excluded (browsers do not pair them across zones).
+func hostAddrs() ([]netip.Addr, error) {
+	ifaces, err := net.Interfaces()
+	if err != nil {
+		return nil, fmt.Errorf("list network interfaces: %w", err)
+	}
+	var out []netip.Addr
+	for _, iface := range ifaces {
+		if iface.Flags&net.FlagUp == 0 {
+			continue
+		}
+		addrs, err := iface.Addrs()
+		if err != nil {
+			continue // the interface went away
+		}
+		for _, a := range addrs {
+			prefix, err := netip.ParsePrefix(a.String())
+			if err != nil {
+				continue
+			}
+			ip := prefix.Addr().Unmap()
+			if (ip.IsGlobalUnicast() || ip.IsLoopback()) && len(out) < maxSockets {
+				out = append(out, ip)
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, errors.New("no network interface with an address is up")
+	}
+	return out, nil
+}
+
+// listenUDP opens one socket per address, all on the same port. Port 0 takes
+// any port that is free on all of them.
+func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*net.UDPConn, error) {
+	tries := 1
+	if port == 0 {
+		tries = portTries
+	}
+	var err error
+	for range tries {
+		var conns []*net.UDPConn
+		if conns, err = listenPort(log, addrs, port); err == nil {
+			return conns, nil
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return nil, err
+}
+
+func listenPort(log *slog.Logger, addrs []netip.Addr, port int) (conns []*net.UDPConn, err error) {
+	defer func() {
+		if err != nil {
+			closeAll(conns)
+			conns = nil
+		}
+	}()
+	var skipped error
+	for _, ip := range addrs {
+		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))))
+		if err != nil && errors.Is(err, syscall.EADDRNOTAVAIL) {
+			// An address that is still (or no longer) tentative, or IPv6 turned off.
+			log.Warn("media address skipped", "address", ip, "error", err)
+			skipped = err
+			continue
+		}
+		if err != nil {
+			return conns, err
+		}
+		_ = conn.SetReadBuffer(readBuffer)
+		_ = conn.SetWriteBuffer(writeBuffer)
+		conns = append(conns, conn)
+		if port == 0 {
+			port = conn.LocalAddr().(*net.UDPAddr).Port
+		}
+	}
+	if len(conns) == 0 {
+		return nil, skipped
+	}
+	return conns, nil
+}
+
+func closeAll(conns []*net.UDPConn) {
+	for _, c := range conns {
+		_ = c.Close()
+	}
+}

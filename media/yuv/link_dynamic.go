@@ -1,0 +1,6 @@
+//go:build cgo && (!linux || dynamiclibs)
+
+package yuv
+
+// #cgo LDFLAGS: -lyuv
+import "C"

@@ -64,7 +64,9 @@ int cr_openh264_probe(char *reason)
 
 // settings are a constant quality under a ceiling as near as openh264 comes to
 // it: the rate control aims at the ceiling, but may not go below the quantizer
-// that stands for the CRF.
+// that stands for the CRF. The screen content mode would suit games by its name,
+// but version 2.3 then overshoots the ceiling fourfold and makes key frames that
+// nobody asked for.
 static void settings(const cr_config *c, SEncParamExt *p)
 {
 	p->iUsageType = CAMERA_VIDEO_REAL_TIME;

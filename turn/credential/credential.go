@@ -7,7 +7,7 @@ package credential
 
 import (
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // RFC 8489 9.2.2 defines the long-term key with it
+	"crypto/md5"  //nolint:gosec // RFC 8489 9.2.2 defines the long-term key with it
 	"crypto/sha1" //nolint:gosec // the draft defines the password with it
 	"crypto/sha256"
 	"encoding/base64"

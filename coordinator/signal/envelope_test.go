@@ -1,0 +1,191 @@
+package signal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestDecode(t *testing.T) {
+	tests := []struct {
+		name, in string
+		code     Code // "" = fine
+		id       string
+	}{
+		{"start", `{"v":1,"type":"start","id":"7","data":{"game":"a","sdp":"v=0"}}`, "", "7"},
+		{"no data", `{"v":1,"type":"leave"}`, "", ""},
+		{"unknown field", `{"v":1,"type":"leave","more":[1]}`, "", ""},
+		{"session", `{"v":1,"type":"leave","session":"abc"}`, "", ""},
+		{"empty", ``, CodeBadRequest, ""},
+		{"array", `[]`, CodeBadRequest, ""},
+		{"trailing", `{"v":1,"type":"leave"}{}`, CodeBadRequest, ""},
+		{"v as text", `{"v":"1","type":"leave"}`, CodeBadRequest, ""},
+		{"no version", `{"type":"leave","id":"a"}`, CodeVersion, "a"},
+		{"other version", `{"v":2,"type":"leave","id":"a"}`, CodeVersion, "a"},
+		{"unknown type", `{"v":1,"type":"dance","id":"a"}`, CodeBadRequest, "a"},
+		{"long type", `{"v":1,"type":"` + strings.Repeat("x", 9000) + `","id":"a"}`, CodeBadRequest, "a"},
+		{"long id", `{"v":1,"type":"leave","id":"` + strings.Repeat("x", 65) + `"}`, CodeBadRequest, ""},
+		{"id with newline", `{"v":1,"type":"leave","id":"a\nb"}`, CodeBadRequest, ""},
+		{"session path", `{"v":1,"type":"leave","id":"a","session":"../x"}`, CodeBadRequest, "a"},
+		{"too large", `{"v":1,"type":"leave","id":"` + strings.Repeat("x", MaxMessage) + `"}`, CodeTooLarge, ""},
+		{"deep", strings.Repeat(`{"data":`, 20000), CodeTooLarge, ""},
+		{"deep enough", strings.Repeat(`[`, 60000), CodeBadRequest, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e, err := Decode([]byte(test.in), MaxMessage)
+			if test.code == "" {
+				if err != nil {
+					t.Fatalf("refused: %v", err)
+				}
+			} else {
+				wantCode(t, err, test.code)
+			}
+			if e.ID != test.id {
+				t.Errorf("ID %q, want %q", e.ID, test.id)
+			}
+		})
+	}
+}
+
+func wantCode(t *testing.T, err error, code Code) {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error %v (%T), want an *Error with %s", err, err, code)
+	}
+	if e.Code != code {
+		t.Errorf("code %s, want %s (%s)", e.Code, code, e.Message)
+	}
+	if err := e.Validate(); err != nil {
+		t.Errorf("the error cannot be sent: %v", err)
+	}
+}
+
+func TestEncodeIsDecoded(t *testing.T) {
+	data, err := Encode(TypeStart, "1", "s", Start{Game: "pong", SDP: "v=0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Decode(data, MaxMessage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Read[Start](e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.ID != "1" || e.Session != "s" || s != (Start{Game: "pong", SDP: "v=0"}) {
+		t.Errorf("came back as %+v %+v", e, s)
+	}
+	if data, err = Encode(TypeAccepted, "", "", nil); err != nil || string(data) != `{"v":1,"type":"accepted"}` {
+		t.Errorf("bare message is %s, %v", data, err)
+	}
+	if _, err = Encode(TypeStart, "", "", func() {}); err == nil {
+		t.Error("a func was encoded")
+	}
+}
+
+func TestReadAnswersZeroOnError(t *testing.T) {
+	for _, data := range []string{`{"game":"../x","sdp":"v=0"}`, `{"game":1}`, `[]`, `null`, ``} {
+		s, err := Read[Start](Envelope{V: Version, Type: TypeStart, Data: json.RawMessage(data)})
+		wantCode(t, err, CodeBadRequest)
+		if s != (Start{}) {
+			t.Errorf("%s: half a Start came out: %+v", data, s)
+		}
+	}
+}
+
+func TestAsError(t *testing.T) {
+	if AsError(nil) != nil {
+		t.Error("nil is an error")
+	}
+	full := Errorf(CodeFull, "no seat")
+	if got := AsError(fmt.Errorf("start: %w", full)); got != full {
+		t.Errorf("the wrapped error is %v", got)
+	}
+	if got := AsError(io.ErrUnexpectedEOF); got.Code != CodeFailed || got.Message != "unexpected EOF" {
+		t.Errorf("a plain error is %v", got)
+	}
+	if got := full.Error(); got != "full: no seat" {
+		t.Errorf("as text %q", got)
+	}
+}
+
+func TestClip(t *testing.T) {
+	for _, in := range []string{"", "abc", strings.Repeat("ü", 400), strings.Repeat("x", 513), "a\nb\x00\u2028", "\xff\xfe", strings.Repeat("\xff", 400)} {
+		out := Clip(in)
+		if len(out) > MaxText || !utf8.ValidString(out) || strings.IndexFunc(out, isControl) >= 0 {
+			t.Errorf("Clip(%q) = %q", in, out)
+		}
+	}
+	if got := Clip("a\nb"); got != "a b" {
+		t.Errorf("newline became %q", got)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"v":1,"type":"start","id":"7","data":{"game":"a","sdp":"v=0","host":"localhost"}}`))
+	f.Add([]byte(`{"v":1,"type":"join","id":"7","data":{"room":"abcdefghijklmnopqrstuvwxyz","player":99,"sdp":"v=0"}}`))
+	f.Add([]byte(`{"v":1,"type":"candidate","data":{"candidate":"candidate:1 1 udp 1 127.0.0.1 9 typ host","sdpMid":"0","sdpMLineIndex":0}}`))
+	f.Add([]byte(`{"v":1,"type":"register","data":{"id":"w","name":"n","mac":"00","mediaAddrs":["127.0.0.1:8443"],"maxRooms":4,"games":[{"id":"a","title":"A","system":"nes"}],"rooms":[]}}`))
+	f.Add([]byte(`{"v":1,"type":"gate","data":{"id":"g","mac":"","urls":["turn::3478?transport=udp"]}}`))
+	f.Add([]byte(`{"v":1,"type":"hello","data":{"session":"s","token":"t","iceServers":[{"urls":["turn:[::1]:3478"]}]}}`))
+	f.Add([]byte(`{"v":1,"type":"peers","data":{"addrs":["[::1]:1"]}}`))
+	f.Add([]byte(`{"v":1,"type":"error","data":{"code":"full","message":"no"}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, err := Decode(data, MaxMessage)
+		if err != nil {
+			wantCode(t, err, AsError(err).Code)
+			return
+		}
+		again, err := Encode(e.Type, e.ID, e.Session, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Decode(again, MaxMessage); err != nil {
+			t.Fatalf("%s is not taken again: %v", again, err)
+		}
+		readAll(t, e)
+	})
+}
+
+// readAll reads the payload as every type: what is accepted must be accepted
+// again after it was encoded.
+func readAll(t *testing.T, e Envelope) {
+	again[Hello](t, e)
+	again[Start](t, e)
+	again[Join](t, e)
+	again[Offer](t, e)
+	again[Answer](t, e)
+	again[Candidate](t, e)
+	again[Resume](t, e)
+	again[Resumed](t, e)
+	again[Closed](t, e)
+	again[Error](t, e)
+	again[Challenge](t, e)
+	again[Register](t, e)
+	again[Gate](t, e)
+	again[Library](t, e)
+	again[Rooms](t, e)
+	again[Peers](t, e)
+}
+
+func again[T any, P payload[T]](t *testing.T, e Envelope) {
+	v, err := Read[T, P](e)
+	if err != nil {
+		wantCode(t, err, CodeBadRequest)
+		return
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read[T, P](Envelope{Type: e.Type, Data: data}); err != nil {
+		t.Fatalf("%T %s is not taken again: %v", v, data, err)
+	}
+}

@@ -1,0 +1,223 @@
+package signal
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	room  = "abcdefghijklmnopqrstuvwxyz"
+	hexes = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+)
+
+// validator is a message that can check itself.
+type validator interface{ Validate() error }
+
+func text(n int) string { return strings.Repeat("x", n) }
+
+func ptr[T any](v T) *T { return &v }
+
+func TestPayloadsFromBrowsers(t *testing.T) {
+	tests := map[string]struct {
+		in validator
+		ok bool
+	}{
+		"start":                {Start{Game: "pong", SDP: "v=0"}, true},
+		"start with host":      {Start{Game: "pong", SDP: "v=0", Host: "play.example.org"}, true},
+		"game with slashes":    {Start{Game: "a/b", SDP: "v=0"}, false},
+		"game going up":        {Start{Game: "..", SDP: "v=0"}, false},
+		"game in capitals":     {Start{Game: "Pong", SDP: "v=0"}, false},
+		"game too long":        {Start{Game: text(65), SDP: "v=0"}, false},
+		"no game":              {Start{SDP: "v=0"}, false},
+		"no sdp":               {Start{Game: "pong"}, false},
+		"sdp at the limit":     {Start{Game: "pong", SDP: text(MaxSDP)}, true},
+		"sdp too long":         {Start{Game: "pong", SDP: text(MaxSDP + 1)}, false},
+		"sdp with NUL":         {Start{Game: "pong", SDP: "v=0\x00"}, false},
+		"host with a path":     {Start{Game: "pong", SDP: "v=0", Host: "a/b"}, false},
+		"join":                 {Join{Room: room, SDP: "v=0"}, true},
+		"join as the last":     {Join{Room: room, Player: MaxPlayers, SDP: "v=0"}, true},
+		"player 99":            {Join{Room: room, Player: 99, SDP: "v=0"}, false},
+		"player -1":            {Join{Room: room, Player: -1, SDP: "v=0"}, false},
+		"room going up":        {Join{Room: "../../x", SDP: "v=0"}, false},
+		"room in capitals":     {Join{Room: strings.ToUpper(room), SDP: "v=0"}, false},
+		"offer":                {Offer{SDP: "v=0"}, true},
+		"empty offer":          {Offer{}, false},
+		"candidate":            {Candidate{Candidate: "candidate:1", SDPMid: ptr("0"), SDPMLineIndex: ptr(uint16(0))}, true},
+		"end of candidates":    {Candidate{}, true},
+		"long candidate":       {Candidate{Candidate: text(MaxCandidate + 1)}, false},
+		"candidate of 2 lines": {Candidate{Candidate: "a\r\nb"}, false},
+		"long mid":             {Candidate{SDPMid: ptr(text(65))}, false},
+		"resume":               {Resume{Token: "abc"}, true},
+		"long token":           {Resume{Token: text(MaxText + 1)}, false},
+	}
+	check(t, tests)
+}
+
+func check(t *testing.T, tests map[string]struct {
+	in validator
+	ok bool
+}) {
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if err := test.in.Validate(); (err == nil) != test.ok {
+				t.Errorf("Validate = %v, want ok = %v", err, test.ok)
+			}
+		})
+	}
+}
+
+func TestPayloadsBetweenRoles(t *testing.T) {
+	answer := func(change func(*Answer)) Answer {
+		a := Answer{SDP: "v=0", Room: room, Game: "pong", Title: "Pong", System: "nes", Player: 1, Seats: 2}
+		change(&a)
+		return a
+	}
+	register := func(change func(*Register)) Register {
+		r := Register{ID: "w", Name: "one", MAC: hexes, MediaAddrs: []string{"127.0.0.1:8443", "[2001:db8::1]:8443"}, MaxRooms: 4}
+		change(&r)
+		return r
+	}
+	addr := func(s string) Register { return register(func(r *Register) { r.MediaAddrs = []string{s} }) }
+	tests := map[string]struct {
+		in validator
+		ok bool
+	}{
+		"answer":               {answer(func(*Answer) {}), true},
+		"viewer":               {answer(func(a *Answer) { a.Player = 0 }), true},
+		"no seats":             {answer(func(a *Answer) { a.Player, a.Seats = 0, 0 }), true},
+		"seat beyond the game": {answer(func(a *Answer) { a.Player = 3 }), false},
+		"too many seats":       {answer(func(a *Answer) { a.Seats = MaxPlayers + 1 }), false},
+		"bad room":             {answer(func(a *Answer) { a.Room = "x" }), false},
+		"bad game":             {answer(func(a *Answer) { a.Game = "a/b" }), false},
+		"title with newline":   {answer(func(a *Answer) { a.Title = "a\nb" }), false},
+		"register":             {register(func(*Register) {}), true},
+		"bad id":               {register(func(r *Register) { r.ID = "A B" }), false},
+		"short mac":            {register(func(r *Register) { r.MAC = "00" }), false},
+		"no hex":               {register(func(r *Register) { r.MAC = text(64) }), false},
+		"rooms below zero":     {register(func(r *Register) { r.MaxRooms = -1 }), false},
+		"bad game in it":       {register(func(r *Register) { r.Games = []Game{{ID: "/"}} }), false},
+		"bad room in it":       {register(func(r *Register) { r.Rooms = []Room{{ID: "/"}} }), false},
+		"many addresses":       {register(func(r *Register) { r.MediaAddrs = make([]string, MaxMediaAddrs+1) }), false},
+		"address of all":       {addr("0.0.0.0:8443"), false},
+		"no port":              {addr("10.0.0.1:0"), false},
+		"multicast":            {addr("224.0.0.1:1"), false},
+		"zone":                 {addr("[fe80::1%eth0]:1"), false},
+		"host name":            {addr("localhost:1"), false},
+		"challenge":            {Challenge{Nonce: hexes}, true},
+		"short nonce":          {Challenge{Nonce: "00"}, false},
+		"library":              {Library{Games: []Game{{ID: "a", Title: "A", System: "nes", Players: 2}}}, true},
+		"no title":             {Library{Games: []Game{{ID: "a", System: "nes"}}}, false},
+		"nine players":         {Library{Games: []Game{{ID: "a", Title: "A", System: "nes", Players: 9}}}, false},
+		"long library":         {Library{Games: make([]Game, MaxGames+1)}, false},
+		"rooms":                {Rooms{Rooms: []Room{{ID: room, Game: "a", Players: 1, Viewers: 3}}}, true},
+		"viewers below zero":   {Rooms{Rooms: []Room{{ID: room, Game: "a", Viewers: -1}}}, false},
+		"long rooms":           {Rooms{Rooms: make([]Room, MaxRooms+1)}, false},
+		"peers":                {Peers{Addrs: []string{"10.0.0.1:8443"}}, true},
+		"bad peer":             {Peers{Addrs: []string{"10.0.0.1"}}, false},
+		"long peers":           {Peers{Addrs: make([]string, MaxPeers+1)}, false},
+		"closed":               {Closed{Reason: "the room ended"}, true},
+		"long reason":          {Closed{Reason: text(MaxText + 1)}, false},
+		"error":                {Errorf(CodeFull, "no seat"), true},
+		"newer error":          {&Error{Code: "new-code"}, true},
+		"error without code":   {&Error{}, false},
+		"resumed":              {Resumed{Session: "s", Token: "t"}, true},
+		"resumed nothing":      {Resumed{}, false},
+		"hello":                {Hello{Session: "s", ICEServers: []ICEServer{{URLs: []string{"stun:a"}}}}, true},
+		"hello to nobody":      {Hello{}, false},
+		"hello with bad url":   {Hello{Session: "s", ICEServers: []ICEServer{{URLs: []string{"http://a"}}}}, false},
+		"server without url":   {ICEServer{}, false},
+	}
+	check(t, tests)
+}
+
+func TestGateURLs(t *testing.T) {
+	tests := []struct {
+		url        string
+		gate, page bool
+	}{
+		{"turn::3478?transport=udp", true, false},
+		{"turn:turn.example.org:3478?transport=udp", true, true},
+		{"turn:10.0.0.1:3478", true, true},
+		{"turns:[2001:db8::1]:5349?transport=tcp", true, true},
+		{"turn:example.org", true, true},
+		{"stun:example.org:3478", false, true},
+		{"stun:example.org?transport=udp", false, false},
+		{"turn:", false, false},
+		{"turn:2001:db8::1", false, false},
+		{"turn:[127.0.0.1]:1", false, false},
+		{"turn:a:0", false, false},
+		{"turn:a:70000", false, false},
+		{"turn:a:1?transport=sctp", false, false},
+		{"turn:user@a:1", false, false},
+		{"http://a:1", false, false},
+		{"", false, false},
+		{"turn:" + text(400) + ":1", false, false},
+	}
+	for _, test := range tests {
+		t.Run(test.url, func(t *testing.T) {
+			gate := Gate{ID: "g", MAC: hexes, URLs: []string{test.url}}
+			if err := gate.Validate(); (err == nil) != test.gate {
+				t.Errorf("from a gate: %v, want ok = %v", err, test.gate)
+			}
+			server := ICEServer{URLs: []string{test.url}}
+			if err := server.Validate(); (err == nil) != test.page {
+				t.Errorf("for a page: %v, want ok = %v", err, test.page)
+			}
+		})
+	}
+	if err := (Gate{ID: "g", MAC: hexes}).Validate(); err == nil {
+		t.Error("a gate without URLs is accepted")
+	}
+}
+
+func TestValidHost(t *testing.T) {
+	for host, want := range map[string]bool{
+		"localhost": true, "a.example.org": true, "127.0.0.1": true, "::1": true, "A_b.c": true, "example.org.": true,
+		"": false, ".": false, "a..b": false, "-a": false, "a-": false, "a b": false, "a/b": false, "[::1]": false,
+		"fe80::1%eth0": false, "a:1": false, text(64): false, strings.Repeat("a.", 127) + "a": false, "ä.org": false,
+	} {
+		if got := ValidHost(host); got != want {
+			t.Errorf("ValidHost(%q) = %v", host, got)
+		}
+	}
+}
+
+func TestURL(t *testing.T) {
+	tests := []struct{ in, out string }{
+		{"localhost:8000", "ws://localhost:8000/ws/turn"},
+		{"[::1]:8000", "ws://[::1]:8000/ws/turn"},
+		{"ws://a:1", "ws://a:1/ws/turn"},
+		{"wss://a/", "wss://a/ws/turn"},
+		{"http://a:1", "ws://a:1/ws/turn"},
+		{"https://a.example.org/base", "wss://a.example.org/base/ws/turn"},
+		{"ftp://a", ""},
+		{"https://user:pass@a", ""},
+		{"https://a?x=1", ""},
+		{":8000", ""},
+		{"", ""},
+		{"a b:1", ""},
+	}
+	for _, test := range tests {
+		got, err := URL(test.in, "/ws/turn")
+		if got != test.out || (err == nil) != (test.out != "") {
+			t.Errorf("URL(%q) = %q, %v, want %q", test.in, got, err, test.out)
+		}
+	}
+}
+
+// A library of a size that people have must fit into one message.
+func TestLargeLibraryFits(t *testing.T) {
+	games := make([]Game, 30_000)
+	for i := range games {
+		games[i] = Game{ID: "game-" + strconv.Itoa(i), Title: text(40), System: "snes", Players: 2}
+	}
+	data, err := json.Marshal(Library{Games: games})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(data) > MaxInternal {
+		t.Errorf("%d games need %d bytes of %d", len(games), len(data), MaxInternal)
+	}
+}

@@ -1,0 +1,6 @@
+//go:build cgo && (!linux || dynamiclibs)
+
+package opus
+
+// #cgo LDFLAGS: -lopus
+import "C"

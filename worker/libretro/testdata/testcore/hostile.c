@@ -173,7 +173,8 @@ void hostile_refresh(const char *with, const struct frontend *f) {
 	unsigned width = 0, height = 0, format = 0;
 	size_t pitch = 0;
 	sscanf(with, "%u:%u:%zu:%u", &width, &height, &pitch, &format);
-	f->environment(RETRO_ENVIRONMENT_SET_PIXEL_FORMAT, &format);
+	if (!f->environment(RETRO_ENVIRONMENT_SET_PIXEL_FORMAT, &format))
+		format = RETRO_PIXEL_FORMAT_XRGB8888; // the script's own stays
 	size_t room = (size_t)1 << 29, row = (size_t)width * (format == RETRO_PIXEL_FORMAT_XRGB8888 ? 4 : 2), used = 0;
 	if (height > 0 && (__builtin_mul_overflow(pitch, height - 1, &used) || __builtin_add_overflow(used, row, &used) || used > room))
 		used = room;

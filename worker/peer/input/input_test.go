@@ -137,6 +137,22 @@ func TestKeeperDeadMan(t *testing.T) {
 	}
 }
 
+func TestKeeperRelease(t *testing.T) {
+	var k Keeper
+	var got []uint16
+	set := func(s State) { got = append(got, s.Buttons) }
+	k.Apply(datagram(7, 2, 1), time.Time{}, set)
+	k.Release()
+	if k.State().Held() {
+		t.Fatal("still held")
+	}
+	k.Apply(datagram(7, 2, 1), time.Time{}, set)
+	k.Apply(datagram(8, 3, 2), time.Time{}, set)
+	if want := []uint16{1, 2, 2, 3}; !reflect.DeepEqual(got, want) {
+		t.Fatalf("states %v, want %v", got, want)
+	}
+}
+
 // TestKeeperLoss sends a random play over a channel that loses and reorders: the
 // end state is right and no press shorter than the redundancy is ever lost.
 func TestKeeperLoss(t *testing.T) {

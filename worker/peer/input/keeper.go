@@ -54,6 +54,10 @@ func (k *Keeper) Expire(now time.Time) bool {
 	if at, held := k.Deadline(); !held || now.Before(at) {
 		return false
 	}
-	k.state, k.expired = State{}, true
+	k.Release()
 	return true
 }
+
+// Release lets go of everything at once. What the browser still holds is
+// pressed again by its next datagram, even by a repeated one.
+func (k *Keeper) Release() { k.state, k.expired = State{}, true }

@@ -1,0 +1,223 @@
+package room
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/peer"
+	"github.com/cloudretro/cloudretro/worker/peer/input"
+)
+
+// viewer is a browser, as package peer makes it. All of it may be called from
+// any goroutine and nothing but Run blocks.
+type viewer interface {
+	stream
+	Run(ctx context.Context) error
+	Profile() media.Profile
+}
+
+type stream interface {
+	Video(f *peer.Frame)
+	Audio(s *peer.Sound)
+	Control(message []byte)
+}
+
+var _ viewer = (*peer.Peer)(nil)
+
+// What a page may say on channel `control` per second, and how often it is
+// told of what it does wrong.
+const (
+	talkRate     = 10 // messages a second
+	talkBurst    = 30
+	complainEach = time.Second
+)
+
+// Member is one place at a room: a browser with a seat, or one that watches.
+// Reserve makes it, Attach fills it, Release gives it back.
+type Member struct {
+	room *Room
+	ctx  context.Context // ends when the member must go
+	stop context.CancelFunc
+
+	// Of the room's goroutine only.
+	viewer viewer
+	left   func(reason string)
+	gone   bool
+
+	mu        sync.Mutex // guards what follows: input arrives beside the room's goroutine
+	seat      int        // 1..n, 0 = watches
+	keeper    input.Keeper
+	deadMan   *time.Timer
+	talk      bucket
+	complaint time.Time
+}
+
+func newMember(r *Room, seat int) *Member {
+	m := &Member{room: r, seat: seat, talk: bucket{level: talkBurst}}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	return m
+}
+
+// Player is the seat of the member now, 0 if it watches.
+func (m *Member) Player() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.seat
+}
+
+// Events are what the member's peer must be opened with.
+func (m *Member) Events() peer.Events {
+	return peer.Events{Ready: m.room.keys.Request, KeyFrame: m.room.keys.Request, Input: m.input, Control: m.control}
+}
+
+// Attach gives the member its browser, which the room runs from now on. When it
+// is gone, for whatever reason, left is called once from the room's goroutine
+// with a text for people; it must not block. If the room has ended meanwhile,
+// ErrClosed comes back and the browser still belongs to the caller.
+func (m *Member) Attach(v viewer, left func(reason string)) error {
+	refused := ErrClosed
+	err := m.room.do(func() {
+		if !m.gone {
+			refused = nil
+			m.room.attach(m, v, left)
+		}
+	})
+	return errors.Join(err, refused)
+}
+
+// Release frees the place of a member that got no browser, or makes an attached
+// one leave. It may be called more than once.
+func (m *Member) Release() {
+	_ = m.room.do(func() {
+		if m.viewer == nil {
+			m.room.remove(m, "")
+			return
+		}
+		m.stop()
+	})
+}
+
+// input takes a datagram of the browser: its states go, in order, to the port
+// of its seat and to no other.
+func (m *Member) input(b []byte) {
+	var d input.Datagram
+	if d.Decode(b) != nil {
+		m.complain(signal.Errorf(signal.CodeBadRequest, "malformed datagram of %d bytes on channel input", len(b)))
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.seat == 0 {
+		return
+	}
+	m.keeper.Apply(&d, time.Now(), m.press)
+	if _, held := m.keeper.Deadline(); !held {
+		if m.deadMan != nil {
+			m.deadMan.Stop()
+		}
+		return
+	}
+	if m.deadMan == nil {
+		m.deadMan = time.AfterFunc(input.DeadMan, m.silent)
+		return
+	}
+	m.deadMan.Reset(input.DeadMan)
+}
+
+// press hands a state to the engine. With m.mu held.
+func (m *Member) press(s input.State) { m.room.setPad(m.seat-1, engine.Pad(s)) }
+
+// silent runs when the browser said nothing for a while.
+func (m *Member) silent() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.keeper.Expire(time.Now()) && m.seat != 0 {
+		m.press(input.State{})
+	}
+}
+
+// sit moves the member to another seat and lets go of all it held on the old one.
+func (m *Member) sit(seat int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.deadMan != nil {
+		m.deadMan.Stop()
+	}
+	if m.seat != 0 && m.seat != seat {
+		m.press(input.State{})
+		m.keeper.Release()
+	}
+	m.seat = seat
+}
+
+// control takes a message of the page.
+func (m *Member) control(b []byte) {
+	if !m.mayTalk() {
+		m.complain(signal.Errorf(signal.CodeBadRequest, "more than %d messages a second on channel control", talkRate))
+		return
+	}
+	r, err := decodeRequest(b, m.room.cfg.Seats)
+	if err != nil {
+		m.complain(signal.AsError(err))
+		return
+	}
+	_ = m.room.do(func() {
+		switch {
+		case m.gone || m.viewer == nil:
+		case r.Type == "ping":
+			m.viewer.Control(encode(pongMessage{"pong", *r.T}))
+		default:
+			m.room.change(m, *r.Player)
+		}
+	})
+}
+
+func (m *Member) mayTalk() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.talk.take(time.Now())
+}
+
+// complain tells the page what it did wrong, at most once a second.
+func (m *Member) complain(e *signal.Error) {
+	m.mu.Lock()
+	quiet := time.Since(m.complaint) < complainEach
+	if !quiet {
+		m.complaint = time.Now()
+	}
+	m.mu.Unlock()
+	if quiet {
+		return
+	}
+	_ = m.room.do(func() { m.tell(errorMessage{"error", e.Code, e.Message}) })
+}
+
+// tell sends a message to the page. Of the room's goroutine.
+func (m *Member) tell(message any) {
+	if m.viewer != nil {
+		m.viewer.Control(encode(message))
+	}
+}
+
+// bucket is a token bucket of talkRate and talkBurst.
+type bucket struct {
+	level float64
+	at    time.Time
+}
+
+func (b *bucket) take(now time.Time) bool {
+	if !b.at.IsZero() {
+		b.level = min(talkBurst, b.level+now.Sub(b.at).Seconds()*talkRate)
+	}
+	b.at = now
+	if b.level < 1 {
+		return false
+	}
+	b.level--
+	return true
+}

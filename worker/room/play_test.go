@@ -1,0 +1,130 @@
+package room
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/peer"
+	"github.com/cloudretro/cloudretro/worker/peer/input"
+	"github.com/cloudretro/cloudretro/worker/peer/peertest"
+	"github.com/cloudretro/cloudretro/worker/room/roomtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestPlay is a whole room with real connections over loopback.
+func TestPlay(t *testing.T) {
+	log := slog.New(slog.DiscardHandler)
+	l, err := peer.Listen(peer.Config{Logger: log, Address: "127.0.0.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r := New(Config{
+		Logger: log, ID: roomID, Seats: 2, Grace: time.Minute, Profile: media.ProfileMain,
+		Game: signal.Game{ID: "game", Title: "A Game", System: "nes"},
+	})
+	e := roomtest.New(r.Sink(), 10*time.Millisecond)
+	ctx, cancel := context.WithCancel(context.Background())
+	result := make(chan error, 1)
+	go func() { result <- r.Run(ctx, e) }()
+
+	join := func() (*Member, *peertest.Browser, chan string) {
+		m, err := r.Reserve(t.Context(), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := l.Open(m.Events())
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := peertest.New(t, peertest.Options{})
+		answer, err := p.Answer(t.Context(), b.Offer(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := make(chan string, 1)
+		if err := m.Attach(p, func(reason string) { left <- reason }); err != nil {
+			t.Fatal(err)
+		}
+		b.Accept(answer)
+		return m, b, left
+	}
+	_, first, _ := join()
+	if pic := peertest.Wait(t, "a picture", first.Pictures); !pic.Key || pic.Delayed {
+		t.Errorf("first picture: %+v", pic)
+	}
+	m, second, left := join()
+	if pic := peertest.Wait(t, "a picture", second.Pictures); !pic.Key {
+		t.Error("a joiner's first picture is no key frame")
+	}
+	second.AskKeyFrame()
+	for !peertest.Wait(t, "a key frame after PLI", second.Pictures).Key {
+	}
+	keys := e.Keys()
+	for i := 1; i < len(keys); i++ {
+		if d := keys[i].Sub(keys[i-1]); d < keySpacing {
+			t.Errorf("key frames asked %v apart", d)
+		}
+	}
+	peertest.Wait(t, "the channel", second.Open)
+	d := input.Datagram{Seq: 1, N: 1}
+	d.States[0].Buttons = 256
+	for sent := time.Now(); ; { // unreliable channel, so repeat
+		if err := second.Input.Send(d.Append(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if p := e.Pads(); len(p) > 0 {
+			if p[0].Port != 1 || p[0].Pad.Buttons != 256 {
+				t.Errorf("pad %+v", p[0])
+			}
+			break
+		}
+		if time.Since(sent) > 10*time.Second {
+			t.Fatal("input did not arrive")
+		}
+		peertest.Wait(t, "a picture", second.Pictures)
+	}
+	second.Close()
+	peertest.Wait(t, "the second to leave", left)
+	if m.Player() != 0 {
+		t.Error("the seat is kept")
+	}
+	cancel()
+	if err := peertest.Wait(t, "the room's end", result); err != nil {
+		t.Error(err)
+	}
+	for got := ""; ; {
+		if got = peertest.Wait(t, "the reason", first.Messages); got == `{"type":"error","code":"failed","message":"the worker is going down"}` {
+			break
+		}
+	}
+}
+
+func FuzzDecodeRequest(f *testing.F) {
+	for _, s := range []string{`{"type":"seat","player":1}`, `{"type":"ping","t":1e308}`, `{`, `{"type":5}`, `null`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := decodeRequest(b, 2)
+		if err != nil {
+			e := signal.AsError(err)
+			if len(e.Message) > signal.MaxText || e.Validate() != nil {
+				t.Fatalf("error cannot be shown: %q", e.Message)
+			}
+			return
+		}
+		if r.Type == "seat" && (*r.Player < 0 || *r.Player > 2) {
+			t.Fatalf("seat %d passed", *r.Player)
+		}
+		if r.Type == "ping" {
+			encode(pongMessage{"pong", *r.T})
+		}
+	})
+}

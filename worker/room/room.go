@@ -1,0 +1,359 @@
+// Package room is one running game and its seats: the place where an engine and
+// the browsers that play and watch meet.
+//
+// One goroutine, Run, owns the room's state; everything else sends it requests.
+// Pictures and sound do not pass it: they go from the engine's goroutine, cut
+// into packets once, straight to the queues of the viewers.
+package room
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/peer"
+)
+
+// DefaultMaxMembers is how many browsers a room takes if Config does not say.
+const DefaultMaxMembers = 64
+
+// Errors of Reserve and Attach.
+var (
+	ErrClosed = errors.New("the room has ended")
+	ErrFull   = errors.New("the room is full")
+)
+
+// gameEngine is what plays the game, as package engine makes it. Nothing but
+// Run blocks, and all of it may be called from any goroutine.
+type gameEngine interface {
+	encoder
+	Run(ctx context.Context) error
+	SetPad(port int, p engine.Pad)
+}
+
+type encoder interface {
+	RequestKeyFrame()
+	SetProfile(p media.Profile)
+}
+
+var _ gameEngine = (*engine.Engine)(nil)
+
+// Config is what a Room needs.
+type Config struct {
+	Logger *slog.Logger // required
+	ID     string       // signal.ValidRoomID
+	Game   signal.Game  // what is played
+	Seats  int          // 0..signal.MaxPlayers; more makes no sense to the engine
+	// Grace is how long the room outlives its last member; it also is the time
+	// for the first one to come.
+	Grace      time.Duration
+	Profile    media.Profile // that the engine begins with
+	MaxMembers int           // 0 = DefaultMaxMembers
+	// Changed is called from the room's goroutine when the numbers of players
+	// or viewers have changed; it must not block. May be nil.
+	Changed func()
+}
+
+// Room is one running game. Its methods may be called from any goroutine.
+type Room struct {
+	cfg      Config
+	log      *slog.Logger
+	engine   gameEngine // set by Run before anything else happens
+	keys     *keyGate
+	sink     *sink
+	requests chan func()
+	started  chan struct{} // closed when engine is set
+	done     chan struct{} // closed when Run ends
+
+	streams          atomic.Pointer[[]stream] // of the attached viewers, replaced as a whole
+	players, viewers atomic.Int32
+
+	// Of the room's goroutine only.
+	members  map[*Member]struct{}
+	seats    []*Member // index = player - 1
+	profile  media.Profile
+	info     engine.Info
+	known    bool // info is
+	grace    *time.Timer
+	stopping bool
+	reason   string
+}
+
+// New makes a room; Run starts it with an engine that writes to Sink.
+func New(cfg Config) *Room {
+	if cfg.MaxMembers == 0 {
+		cfg.MaxMembers = DefaultMaxMembers
+	}
+	cfg.Seats = max(0, min(cfg.Seats, signal.MaxPlayers, engine.Ports))
+	r := &Room{
+		cfg: cfg, log: cfg.Logger.With("room", cfg.ID), profile: cfg.Profile,
+		requests: make(chan func()), started: make(chan struct{}), done: make(chan struct{}),
+		members: map[*Member]struct{}{}, seats: make([]*Member, cfg.Seats),
+	}
+	r.keys = newKeyGate(func() { r.engine.RequestKeyFrame() })
+	r.sink = &sink{room: r}
+	r.streams.Store(&[]stream{})
+	return r
+}
+
+// Sink is where the room's engine must write to.
+func (r *Room) Sink() engine.Sink { return r.sink }
+
+// ID is the room's name.
+func (r *Room) ID() string { return r.cfg.ID }
+
+// Game is what is played.
+func (r *Room) Game() signal.Game { return r.cfg.Game }
+
+// Seats is how many can play.
+func (r *Room) Seats() int { return r.cfg.Seats }
+
+// Count is how many play and how many watch.
+func (r *Room) Count() (players, viewers int) {
+	return int(r.players.Load()), int(r.viewers.Load())
+}
+
+// Run plays until the last member is gone for longer than the grace time or ctx
+// ends (nil), or the engine gives up (its error). All members have left and
+// the engine has ended when it returns. It is called once.
+func (r *Room) Run(ctx context.Context, e gameEngine) error {
+	r.engine = e
+	close(r.started)
+	defer close(r.done)
+	defer r.keys.Close()
+	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopEngine()
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(engineCtx) }()
+	r.grace = time.NewTimer(r.cfg.Grace)
+	defer r.grace.Stop()
+
+	var result error
+	playing, cancelled := true, ctx.Done()
+	for playing || len(r.members) > 0 {
+		select {
+		case request := <-r.requests:
+			request()
+		case err := <-ended:
+			playing = false
+			if result = err; err != nil && !r.stopping {
+				r.close(signal.Errorf(signal.CodeFailed, "the game ended: %v", err))
+			}
+			r.close(signal.Errorf(signal.CodeFailed, "the game ended"))
+		case <-r.grace.C:
+			if len(r.members) == 0 {
+				r.close(signal.Errorf(signal.CodeNotFound, "nobody is in the room"))
+			}
+		case <-cancelled:
+			cancelled = nil
+			r.close(signal.Errorf(signal.CodeFailed, "the worker is going down"))
+		}
+		if r.stopping && len(r.members) == 0 {
+			stopEngine()
+		}
+	}
+	return result
+}
+
+// do runs request in the room's goroutine and waits for it; ErrClosed if the
+// room has ended. It must not be called from that goroutine.
+func (r *Room) do(request func()) error {
+	finished := make(chan struct{})
+	select {
+	case r.requests <- func() { request(); close(finished) }:
+		<-finished
+		return nil
+	case <-r.done:
+		return ErrClosed
+	}
+}
+
+// setPad hands a pad to the engine. Members exist only after Run has started.
+func (r *Room) setPad(port int, p engine.Pad) { r.engine.SetPad(port, p) }
+
+// Reserve takes a place: the wished seat if it is free, else any free one, else
+// a view. wish is 0 for any; the error wraps ErrFull or ErrClosed, or is a
+// *signal.Error for a seat that cannot exist.
+func (r *Room) Reserve(ctx context.Context, wish int) (*Member, error) {
+	if wish < 0 || wish > r.cfg.Seats {
+		return nil, signal.Errorf(signal.CodeBadRequest, "there is no player %d here: 1..%d play", wish, r.cfg.Seats)
+	}
+	select {
+	case <-r.started:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the room: %w", ctx.Err())
+	}
+	var m *Member
+	var refused error
+	err := r.do(func() { m, refused = r.reserve(wish) })
+	if err = errors.Join(err, refused); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func (r *Room) reserve(wish int) (*Member, error) {
+	if r.stopping {
+		return nil, ErrClosed
+	}
+	if len(r.members) >= r.cfg.MaxMembers {
+		return nil, ErrFull
+	}
+	seat := slices.Index(r.seats, nil) + 1 // 0 if none is free
+	if wish > 0 && r.seats[wish-1] == nil {
+		seat = wish
+	}
+	m := newMember(r, seat)
+	if seat > 0 {
+		r.seats[seat-1] = m
+	}
+	r.members[m] = struct{}{}
+	r.grace.Stop()
+	r.changed()
+	return m, nil
+}
+
+func (r *Room) attach(m *Member, v viewer, left func(string)) {
+	m.viewer, m.left = v, left
+	r.publish()
+	r.matchProfile()
+	if r.known {
+		m.tell(newGeometry(r.info))
+	}
+	r.changed()
+	go func() {
+		err := v.Run(m.ctx)
+		_ = r.do(func() { r.remove(m, leaveText(err)) }) // the room outlives its members
+	}()
+}
+
+// leaveText is what Closed says of a browser's end; it is rarely read by it.
+func leaveText(err error) string {
+	if errors.Is(err, peer.ErrLost) {
+		return err.Error()
+	}
+	return "the session ended"
+}
+
+func (r *Room) remove(m *Member, reason string) {
+	if m.gone {
+		return
+	}
+	m.gone = true
+	m.stop()
+	if seat := m.Player(); seat > 0 {
+		r.seats[seat-1] = nil
+	}
+	m.sit(0)
+	delete(r.members, m)
+	r.publish()
+	r.matchProfile()
+	if len(r.members) == 0 {
+		r.grace.Reset(r.cfg.Grace)
+	}
+	r.changed()
+	if m.left != nil {
+		if r.stopping {
+			reason = r.reason
+		}
+		m.left(reason)
+	}
+}
+
+// change gives a member the seat it asks for, 0 to watch.
+func (r *Room) change(m *Member, seat int) {
+	old := m.Player()
+	switch {
+	case seat == old:
+	case seat > 0 && r.seats[seat-1] != nil:
+		m.tell(errorMessage{"error", signal.CodeFull, fmt.Sprintf("player %d is taken", seat)})
+		return
+	default:
+		m.sit(seat)
+		if old > 0 {
+			r.seats[old-1] = nil
+		}
+		if seat > 0 {
+			r.seats[seat-1] = m
+		}
+	}
+	r.changed()
+}
+
+// close makes the room end: everybody is told why and leaves.
+func (r *Room) close(why *signal.Error) {
+	if r.stopping {
+		return
+	}
+	r.stopping, r.reason = true, why.Message
+	r.log.Info("room ends", "reason", why.Message)
+	for _, m := range slices.Collect(maps.Keys(r.members)) {
+		if m.viewer == nil {
+			r.remove(m, why.Message)
+			continue
+		}
+		m.tell(errorMessage{"error", why.Code, why.Message})
+		m.stop()
+	}
+}
+
+// publish makes the list that the engine's goroutine sends to.
+func (r *Room) publish() {
+	list := make([]stream, 0, len(r.members))
+	for m := range r.members {
+		if m.viewer != nil {
+			list = append(list, m.viewer)
+		}
+	}
+	r.streams.Store(&list)
+}
+
+// matchProfile sets what all viewers can decode.
+func (r *Room) matchProfile() {
+	lowest, present := r.cfg.Profile, false
+	for m := range r.members {
+		if m.viewer != nil {
+			lowest, present = min(lowest, m.viewer.Profile()), true
+		}
+	}
+	if present && lowest != r.profile && !r.stopping {
+		r.profile = lowest
+		r.engine.SetProfile(lowest)
+	}
+}
+
+// changed counts and tells everybody who is there.
+func (r *Room) changed() {
+	players := 0
+	for _, m := range r.seats {
+		if m != nil {
+			players++
+		}
+	}
+	viewers := len(r.members) - players
+	r.players.Store(int32(players))
+	r.viewers.Store(int32(viewers))
+	for m := range r.members {
+		m.tell(roomMessage{
+			Type: "room", Room: r.cfg.ID, Game: r.cfg.Game.ID, Title: r.cfg.Game.Title, System: r.cfg.Game.System,
+			Player: m.Player(), Seats: r.cfg.Seats, Players: players, Viewers: viewers,
+		})
+	}
+	if r.cfg.Changed != nil {
+		r.cfg.Changed()
+	}
+}
+
+func (r *Room) tellAll(message any) {
+	for m := range r.members {
+		m.tell(message)
+	}
+}

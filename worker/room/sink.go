@@ -1,0 +1,68 @@
+package room
+
+import (
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/peer"
+)
+
+// sink takes what the engine makes, in the engine's goroutine.
+type sink struct {
+	room    *Room
+	packets peer.Packetizer
+}
+
+var _ engine.Sink = (*sink)(nil)
+
+// Video sends a picture to all viewers. Without any nothing is done.
+func (s *sink) Video(f *media.Frame) {
+	viewers := *s.room.streams.Load()
+	if f.Key {
+		s.room.keys.Delivered()
+	}
+	if len(viewers) == 0 {
+		return
+	}
+	frame := s.packets.Video(f)
+	if frame == nil {
+		return
+	}
+	for _, v := range viewers {
+		v.Video(frame)
+	}
+}
+
+// Audio sends a packet of sound to all viewers.
+func (s *sink) Audio(p *media.Packet) {
+	viewers := *s.room.streams.Load()
+	sound := s.packets.Audio(p) // always: it counts the samples
+	if sound == nil {
+		return
+	}
+	for _, v := range viewers {
+		v.Audio(sound)
+	}
+}
+
+// Event tells the pages what happened to the game.
+func (s *sink) Event(ev engine.Event) {
+	_ = s.room.do(func() { s.room.happened(ev) })
+}
+
+func (r *Room) happened(ev engine.Event) {
+	r.log.Debug("engine", "event", ev.Kind.String(), "text", ev.Text)
+	switch ev.Kind {
+	case engine.EventReady, engine.EventChanged:
+		r.info, r.known = ev.Info, true
+		r.tellAll(newGeometry(r.info))
+	case engine.EventRestarting:
+		r.tellAll(textMessage{"message", "the game stopped and is restarted: " + ev.Text})
+	case engine.EventRestarted:
+		r.info, r.known = ev.Info, true
+		r.tellAll(newGeometry(r.info))
+		r.tellAll(textMessage{"restarted", "the game goes on from its last snapshot"})
+	case engine.EventMessage:
+		r.tellAll(textMessage{"message", ev.Text})
+	case engine.EventFailed: // Run returns the same as an error
+	}
+}

@@ -1,0 +1,308 @@
+// The view of a running game: glues a Session to what one sees, hears and presses.
+
+import { Bar } from './bar.js';
+import { h } from './dom.js';
+import { Gamepads } from './gamepad.js';
+import { Keyboard } from './keys.js';
+import { Curtain, Notes, errorPanel, helpPanel, linkPanel } from './panels.js';
+import { browserClock } from './clock.js';
+import { InputSender } from './sender.js';
+import { Sound } from './sound.js';
+import { Stage } from './stage.js';
+import { StatsView } from './statsview.js';
+import { systemOf } from './systems.js';
+import { TouchPad } from './touch.js';
+import { share } from './share.js';
+import { shareLink } from './route.js';
+import { stayAwake } from './awake.js';
+
+const IDLE = 2500; // ms without a move until the bar hides
+
+export class Play {
+  #root;
+  #session;
+  #settings;
+  #routes;
+  #abort = new AbortController();
+  #video = h('video', { muted: true, autoplay: true, playsinline: true, disablepictureinpicture: true, disableremoteplayback: true, tabindex: '-1', 'aria-label': 'The game' });
+  #audio = h('audio', { autoplay: true });
+  #box = h('div', { class: 'stage' }, this.#video);
+  #soundHint = h('button', { type: 'button', class: 'sound-hint', hidden: true }, 'Tap or press a key for sound');
+  #overlay = h('div', { class: 'overlay', hidden: true });
+  #curtain = new Curtain();
+  #notes = new Notes();
+  #view;
+  #bar;
+  #stage;
+  #stats;
+  #sound;
+  #sender;
+  #keyboard;
+  #gamepads;
+  #touch;
+  #touched = matchMedia('(pointer: coarse)').matches;
+  #pads = 0;
+  #idle = null;
+  #release;
+
+  /**
+   * @param {HTMLElement} root
+   * @param {import('./session.js').Session} session
+   * @param {import('./settings.js').Settings} settings
+   * @param {object} routes leave(), again(), relay(), direct(), entered(info)
+   */
+  constructor(root, session, settings, routes) {
+    this.#root = root;
+    this.#session = session;
+    this.#settings = settings;
+    this.#routes = routes;
+    this.#video.muted = true; // the attribute alone does not count on elements made by script
+    this.#parts();
+    this.#view = h('div', { class: 'play awake' }, this.#box, this.#curtain.element, this.#touch.element,
+      this.#bar.element, this.#stats.element, this.#soundHint, this.#notes.element, this.#overlay, this.#audio);
+    root.replaceChildren(this.#view);
+    this.#stage = new Stage(this.#box, this.#video);
+    this.#listen();
+    this.#wake();
+    this.#guess();
+    if (session.peer) this.#attach(session.peer);
+    this.#state();
+  }
+
+  close() {
+    this.#abort.abort();
+    clearTimeout(this.#idle);
+    for (const part of [this.#keyboard, this.#gamepads, this.#touch, this.#sound, this.#stage]) part.close();
+    this.#sender.stop();
+    this.#stats.visible = false;
+    this.#release();
+    this.#video.srcObject = null;
+    this.#root.replaceChildren();
+    if (document.fullscreenElement) document.exitFullscreen().catch(() => {});
+  }
+
+  #parts() {
+    const session = this.#session;
+    this.#sender = new InputSender((bytes) => {
+      if (session.info.player) session.peer?.sendInput(bytes);
+    }, browserClock);
+    this.#bar = new Bar({
+      leave: () => this.#routes.leave(),
+      seat: (player) => session.sendControl({ type: 'seat', player }) || this.#notes.show('Not connected yet.', 'error'),
+      mute: () => this.#mute(),
+      volume: (v) => this.#sound.setVolume(v),
+      share: () => this.#share(),
+      touch: () => this.#toggleTouch(),
+      stats: () => this.#toggleStats(),
+      help: () => this.#toggleHelp(),
+      fullscreen: () => this.#fullscreen(),
+    });
+    this.#stats = new StatsView(session);
+    this.#sound = new Sound(this.#audio, this.#settings, () => this.#showSound());
+    this.#keyboard = new Keyboard((pad) => this.#sender.set('keyboard', pad), (command) => this.#command(command));
+    this.#touch = new TouchPad((pad) => this.#sender.set('touch', pad), systemOf('').buttons);
+    this.#gamepads = new Gamepads((source, pad) => this.#sender.set(source, pad), (count) => this.#showPads(count));
+    this.#release = stayAwake();
+  }
+
+  #listen() {
+    const { signal } = this.#abort;
+    const on = (target, type, f) => target.addEventListener(type, f, { signal });
+    const session = this.#session;
+    on(session, 'state', () => this.#state());
+    on(session, 'peer', ({ detail }) => this.#attach(detail));
+    on(session, 'info', ({ detail }) => this.#info(detail));
+    on(session, 'geometry', ({ detail }) => { this.#stage.geometry = detail; });
+    on(session, 'notice', ({ detail }) => this.#notes.show(detail.text, detail.kind));
+    on(session, 'channel', ({ detail }) => detail === 'input' && this.#sender.refresh());
+    on(session, 'slow', ({ detail }) => this.#slow(detail));
+    for (const type of ['pointermove', 'pointerdown', 'focusin']) on(this.#view, type, () => this.#wake());
+    on(this.#box, 'click', () => this.#tap());
+    on(window, 'pointerdown', (event) => event.pointerType === 'touch' && this.#useTouch());
+    on(document, 'fullscreenchange', () => this.#bar.showFullscreen(Boolean(document.fullscreenElement)));
+    if (session.geometry) this.#stage.geometry = session.geometry;
+    if (session.info.room) this.#info(session.info);
+  }
+
+  // Shows the tracks of a (new) connection; they exist before any answer.
+  #attach(peer) {
+    this.#video.srcObject = new MediaStream([peer.videoTrack]);
+    this.#video.play().catch(() => {});
+    this.#sound.attach(peer.audioTrack);
+    const first = () => {
+      if (this.#session.peer !== peer) return;
+      if (performance.getEntriesByName('first-frame').length === 0) performance.mark('first-frame');
+      this.#curtain.visible = false;
+      this.#view.classList.add('live');
+      this.#wake();
+    };
+    if (this.#video.requestVideoFrameCallback) this.#video.requestVideoFrameCallback(first);
+    else this.#video.addEventListener('playing', first, { once: true });
+  }
+
+  #state() {
+    const { state, phase, error } = this.#session;
+    this.#view.dataset.state = state;
+    this.#curtain.phase(state === 'connecting' ? phase : 'picture');
+    this.#bar.showBadge(state === 'reconnecting' ? 'reconnecting' : '');
+    if (state === 'error') this.#fail(error);
+  }
+
+  // What the cover may look like before the server has said what the game is.
+  #guess() {
+    const { game } = this.#session.target;
+    if (game) this.#curtain.cover({ id: game, title: game.replaceAll('-', ' '), system: game === 'test-card' ? 'test' : '' });
+    else this.#curtain.element.classList.add('plain');
+  }
+
+  #info(info) {
+    const system = systemOf(info.system);
+    this.#bar.showInfo({ ...info, systemName: info.system ? system.name : '' });
+    this.#view.classList.toggle('watching', !info.player);
+    if (info.system) this.#touch.show(system.buttons);
+    this.#showTouch();
+    document.title = info.title ? `${info.title} · CloudRetro` : 'CloudRetro';
+    this.#routes.entered(info);
+  }
+
+  #fail(error) {
+    const make = {
+      again: { label: this.#session.target.again ?? 'Try again', run: () => this.#routes.again() },
+      relay: { label: 'Try through a relay', run: () => this.#routes.relay() },
+      direct: { label: 'Try the direct path', run: () => this.#routes.direct() },
+      reload: { label: 'Reload', run: () => location.reload() },
+      menu: { label: 'Menu', run: (event) => { event.preventDefault(); this.#routes.leave(); }, href: '/' },
+    };
+    this.#curtain.visible = false;
+    this.#sender.stop();
+    this.#touch.visible = false;
+    this.#open(errorPanel(error, error.actions.map((name) => make[name])), 'error');
+    this.#view.classList.add('over', 'awake');
+  }
+
+  #slow(phase) {
+    const relay = phase === 'path' && !this.#session.target.relay;
+    this.#curtain.slow(phase, relay ? { label: 'Try through a relay', run: () => this.#routes.relay() } : null);
+  }
+
+  // --- overlays
+
+  #open(panel, kind) {
+    this.#overlay.replaceChildren(panel);
+    this.#overlay.dataset.kind = kind;
+    this.#overlay.hidden = false;
+    this.#keyboard.releaseAll();
+    panel.querySelector('.actions .button')?.focus({ focusVisible: true });
+  }
+
+  #shut() {
+    if (this.#overlay.hidden || this.#overlay.dataset.kind === 'error') return false;
+    this.#overlay.hidden = true;
+    this.#overlay.replaceChildren();
+    return true;
+  }
+
+  #toggleHelp() {
+    if (this.#overlay.dataset.kind === 'help' && this.#shut()) return;
+    if (!this.#overlay.hidden) return;
+    this.#open(helpPanel(() => this.#shut()), 'help');
+  }
+
+  #toggleStats() {
+    this.#stats.visible = !this.#stats.visible;
+  }
+
+  #command(command) {
+    switch (command) {
+      case 'fullscreen': return this.#fullscreen();
+      case 'help': return this.#toggleHelp();
+      case 'stats': return this.#toggleStats();
+      case 'mute': return this.#mute();
+      case 'menu':
+        if (this.#bar.open) return this.#bar.toggleSeats(false);
+        return this.#shut() || this.#routes.leave();
+    }
+  }
+
+  async #fullscreen() {
+    try {
+      if (document.fullscreenElement) await document.exitFullscreen();
+      else await this.#root.requestFullscreen({ navigationUI: 'hide' });
+    } catch {
+      this.#notes.show('This browser does not allow fullscreen here.', 'error');
+    }
+  }
+
+  async #share() {
+    const { room, title } = this.#session.info;
+    if (!room) return this.#notes.show('There is no room to share yet.', 'error');
+    const link = shareLink(location.origin, room);
+    const done = await share(link, title, this.#touched);
+    if (done === 'copied') this.#notes.show('Link copied. Whoever opens it joins this room.');
+    else if (done === 'impossible') this.#open(linkPanel(link, () => this.#shut()), 'link');
+  }
+
+  // --- sound
+
+  #mute() {
+    this.#sound.setMuted(!this.#sound.muted);
+    this.#notes.show(this.#sound.muted ? 'Sound off' : 'Sound on');
+  }
+
+  #showSound() {
+    if (!this.#sound) return queueMicrotask(() => this.#showSound());
+    this.#bar.showSound(this.#sound);
+    this.#soundHint.hidden = !this.#sound.blocked || this.#sound.muted;
+  }
+
+  // --- touch pad and bar
+
+  #showPads(count) {
+    if (count > this.#pads) this.#notes.show('Game pad connected');
+    this.#pads = count;
+    this.#showTouch();
+  }
+
+  #useTouch() {
+    if (this.#touched) return;
+    this.#touched = true;
+    this.#showTouch();
+  }
+
+  get #touchOn() {
+    const wish = this.#settings.get('touch');
+    if (wish !== 'auto') return wish === 'on';
+    return this.#touched && this.#pads === 0;
+  }
+
+  #toggleTouch() {
+    this.#settings.set('touch', this.#touchOn ? 'off' : 'on');
+    this.#showTouch();
+  }
+
+  #showTouch() {
+    const possible = this.#touched || navigator.maxTouchPoints > 0;
+    const on = possible && this.#touchOn && this.#session.state !== 'error';
+    this.#bar?.showTouch({ possible, on });
+    const shown = on && this.#session.info.player > 0;
+    this.#touch.visible = shown;
+    this.#view?.classList.toggle('touching', shown);
+  }
+
+  #tap() {
+    if (this.#bar.open) this.#bar.toggleSeats(false);
+    else if (this.#touched) this.#wake();
+  }
+
+  #wake() {
+    this.#view.classList.add('awake');
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => this.#doze(), IDLE);
+  }
+
+  #doze() {
+    const busy = this.#bar.open || this.#session.state !== 'playing' || this.#bar.element.matches(':has(:focus-visible)');
+    if (busy) return this.#wake();
+    this.#view.classList.remove('awake');
+  }
+}

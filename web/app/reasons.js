@@ -1,0 +1,120 @@
+// Errors in words: what happened, and what helps. Pure.
+
+/**
+ * @typedef {object} Reason
+ * @property {string} code
+ * @property {string} title  what happened, short
+ * @property {string} text   what the server said, or what it means
+ * @property {string} help   what helps
+ * @property {('again'|'relay'|'reload'|'menu')[]} actions buttons to offer, the best first
+ */
+
+const reasons = {
+  'no-worker': {
+    title: 'No machine is free to run this',
+    text: 'Games run on workers, and none is connected at the moment.',
+    help: 'If this is your server: start a worker (cloudretro --role=worker) and see that it reaches the coordinator. Then try again.',
+    actions: ['again', 'menu'],
+  },
+  full: {
+    title: 'No free place',
+    text: 'Every place is taken.',
+    help: 'Try again in a moment, or choose another game.',
+    actions: ['again', 'menu'],
+  },
+  denied: {
+    title: 'Not allowed',
+    text: 'The server refused this page.',
+    help: 'Reload the page to get a fresh pass.',
+    actions: ['reload', 'menu'],
+  },
+  version: {
+    title: 'The server has been updated',
+    text: 'This page and the server no longer understand each other.',
+    help: 'Reload the page.',
+    actions: ['reload'],
+  },
+  'no-path': {
+    title: 'The game runs, but no picture gets through',
+    text: 'The server answered, yet no media path from the worker to this browser was found.',
+    help: 'A firewall probably blocks UDP to the worker (port 8443). A relay may get around it.',
+    actions: ['relay', 'again', 'menu'],
+  },
+  'no-relay': {
+    title: 'The relay cannot be reached',
+    text: 'Only relays were allowed, and none of them led to the worker.',
+    help: 'The turn role has to run, with UDP port 3478 open. Without ?relay=1 the direct path is tried as well.',
+    actions: ['direct', 'again', 'menu'],
+  },
+  'lost-path': {
+    title: 'The connection to the game was lost',
+    text: 'The picture has stopped and could not be brought back within 30 seconds.',
+    help: 'Check your network, then try again.',
+    actions: ['again', 'menu'],
+  },
+  gone: {
+    title: 'This session is over',
+    text: 'The server no longer knows it. Its worker may have been restarted.',
+    help: 'Start the game again.',
+    actions: ['again', 'menu'],
+  },
+  closed: {
+    title: 'The game has ended',
+    text: '',
+    help: '',
+    actions: ['again', 'menu'],
+  },
+  timeout: {
+    title: 'The server does not answer',
+    text: 'It took the request and then fell silent.',
+    help: 'It may be busy. Try again in a moment.',
+    actions: ['again', 'menu'],
+  },
+  browser: {
+    title: 'This browser cannot play',
+    text: 'WebRTC failed or is switched off.',
+    help: 'Use a current browser, and allow WebRTC for this page.',
+    actions: ['again', 'menu'],
+  },
+  address: {
+    title: 'Nothing is here',
+    text: 'This address is neither a game nor a room.',
+    help: 'Check the link, or pick a game from the menu.',
+    actions: ['menu'],
+  },
+  failed: {
+    title: 'The game could not be started',
+    text: 'Something broke on the server.',
+    help: 'Try again. If it stays like this, the log of the worker says why.',
+    actions: ['again', 'menu'],
+  },
+};
+
+const notFound = {
+  join: {
+    title: 'This room is closed',
+    text: 'A room closes half a minute after the last player has left.',
+    help: 'Start the game anew and share the new link.',
+    actions: ['again', 'menu'],
+  },
+  start: {
+    title: 'This game is not here',
+    text: 'No worker offers it at the moment.',
+    help: 'It may have been removed, or its worker may be away. Look at the menu for what there is.',
+    actions: ['menu', 'again'],
+  },
+};
+
+/**
+ * @param {string} code a code of coordinator/signal or one of this page
+ * @param {string} [message] the server's own words
+ * @param {{join?: boolean, relay?: boolean}} [context]
+ * @returns {Readonly<Reason>}
+ */
+export function explain(code, message = '', { join = false, relay = false } = {}) {
+  let key = code;
+  if (code === 'no-path' && relay) key = 'no-relay';
+  let reason = Object.hasOwn(reasons, key) ? reasons[key] : reasons.failed;
+  if (code === 'not-found') reason = join ? notFound.join : notFound.start;
+  return Object.freeze({ code, ...reason, text: message || reason.text });
+}

@@ -42,22 +42,27 @@ func (m *Memory) SnapshotSize() int {
 	return len(m.slots[0].data)
 }
 
-// WriteSnapshot lets serialize fill the slot of the older snapshot with exactly
-// size bytes and makes it the newest one. Core process only, one goroutine.
-func (m *Memory) WriteSnapshot(size int, serialize func(dst []byte) error) error {
-	if size < 1 || size > m.SnapshotSize() {
-		return fmt.Errorf("write snapshot: %d bytes are not within 1..%d", size, m.SnapshotSize())
+// WriteSnapshot lets serialize fill the slot of the older snapshot, dst, and
+// makes the bytes it says it wrote the newest snapshot. It returns their
+// number. Core process only, one goroutine.
+func (m *Memory) WriteSnapshot(serialize func(dst []byte) (int, error)) (int, error) {
+	if m.slots == nil || m.SnapshotSize() == 0 {
+		return 0, fmt.Errorf("write snapshot: %w: no room", ErrNoSnapshot)
 	}
 	older, newer := m.order()
-	h, data := older.header, older.data[:size]
+	h := older.header
 	h.seq.Store(0)
-	if err := serialize(data); err != nil {
-		return fmt.Errorf("write snapshot: %w", err)
+	size, err := serialize(older.data)
+	if err != nil {
+		return 0, fmt.Errorf("write snapshot: %w", err)
+	}
+	if size < 1 || size > len(older.data) {
+		return 0, fmt.Errorf("write snapshot: %d bytes are not within 1..%d", size, len(older.data))
 	}
 	h.length.Store(uint64(size))
-	h.crc.Store(uint64(checksum(data)))
+	h.crc.Store(uint64(checksum(older.data[:size])))
 	h.seq.Store(newer.header.seq.Load() + 1)
-	return nil
+	return size, nil
 }
 
 // ReadSnapshot returns the newest complete snapshot and its sequence number,

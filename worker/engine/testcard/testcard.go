@@ -117,17 +117,14 @@ func (c *Card) Step(pads *[shm.Ports]shm.Pad) (*media.Picture, []int16) {
 // Counter is the number of the next frame.
 func (c *Card) Counter() uint32 { return c.counter }
 
-// StateSize is the number of bytes that Serialize writes.
-func (c *Card) StateSize() int { return stateSize }
-
-// Serialize writes the state of the machine to dst, which is StateSize bytes long.
-func (c *Card) Serialize(dst []byte) error {
-	if len(dst) != stateSize {
-		return fmt.Errorf("%w: %d bytes instead of %d", ErrState, len(dst), stateSize)
+// Serialize writes the state of the machine to dst and returns its length.
+func (c *Card) Serialize(dst []byte) (int, error) {
+	if len(dst) < stateSize {
+		return 0, fmt.Errorf("%w: it takes %d bytes, the buffer has %d", ErrState, stateSize, len(dst))
 	}
 	binary.LittleEndian.PutUint32(dst, stateMagic)
 	binary.LittleEndian.PutUint32(dst[4:], c.counter)
-	return nil
+	return stateSize, nil
 }
 
 // Unserialize brings the machine to a state that Serialize wrote.

@@ -54,7 +54,7 @@ type AudioSpec struct {
 
 // Limits of a Spec.
 const (
-	MaxScale   = 8
+	MaxScale   = 4
 	maxPath    = 4096 // bytes, Linux PATH_MAX
 	maxOptions = 1024 // core options
 )
@@ -213,8 +213,8 @@ func ParseInfo(payload []byte) (Info, error) {
 // Bounds of what a machine may announce.
 const (
 	MinFPS, MaxFPS               = 1, 1000
-	MinSampleRate, MaxSampleRate = 1000, 400000 // Hz
-	MaxEncoded                   = media.MaxWidth * MaxScale
+	MinSampleRate, MaxSampleRate = 1000, 400000   // Hz
+	MaxEncoded                   = media.MaxWidth // pixels, of the larger side
 )
 
 // plausible is written so that NaN fails every comparison.

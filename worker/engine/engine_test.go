@@ -1,0 +1,248 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloudretro/cloudretro/media"
+)
+
+// TestMain makes the test binary a core process, or a misbehaving one, when it
+// is started as such.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case CoreCommand:
+			os.Exit(CoreMain())
+		case rogueCommand:
+			os.Exit(rogueMain(os.Args[2]))
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// recorder is a Sink that remembers.
+type recorder struct {
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced at each call
+	events  []Event
+	frames  []media.Frame // without Data
+	key     []byte        // stream since the last key frame
+	packets []media.Packet
+	onFrame func(*media.Frame)
+}
+
+func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
+
+func (r *recorder) note(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+func (r *recorder) Video(f *media.Frame) {
+	r.note(func() {
+		if f.Key {
+			r.key = r.key[:0]
+		}
+		r.key = append(r.key, f.Data...)
+		copied := *f
+		copied.Data = nil
+		r.frames = append(r.frames, copied)
+		if r.onFrame != nil {
+			r.onFrame(f)
+		}
+	})
+}
+
+func (r *recorder) Audio(p *media.Packet) {
+	r.note(func() {
+		copied := *p
+		copied.Data = nil
+		r.packets = append(r.packets, copied)
+	})
+}
+
+func (r *recorder) Event(ev Event) { r.note(func() { r.events = append(r.events, ev) }) }
+
+// wait returns once cond, called with the lock held, is true.
+func (r *recorder) wait(t *testing.T, what string, limit time.Duration, cond func() bool) {
+	t.Helper()
+	timeout := time.After(limit)
+	for {
+		r.mu.Lock()
+		ok, changed := cond(), r.changed
+		r.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			t.Fatalf("waited %v for %s: %d frames, %d packets, events %v", limit, what, len(r.frames), len(r.packets), r.events)
+		}
+	}
+}
+
+// event returns the first event of a kind.
+func (r *recorder) event(kind EventKind) (Event, bool) {
+	for _, ev := range r.events {
+		if ev.Kind == kind {
+			return ev, true
+		}
+	}
+	return Event{}, false
+}
+
+func (r *recorder) has(kind EventKind) func() bool {
+	return func() bool { _, ok := r.event(kind); return ok }
+}
+
+// logBuffer is a writer for several goroutines.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// rig is an engine that runs in a test.
+type rig struct {
+	*Engine
+	rec *recorder
+	log  *logBuffer
+	done chan error
+	stop func()
+}
+
+// startRig runs an engine until the test ends.
+func startRig(t *testing.T, cfg Config, spec Spec) *rig {
+	t.Helper()
+	if spec.Kind == KindTestCard {
+		needCodecs(t)
+	}
+	r := &rig{rec: newRecorder(), log: &logBuffer{}, done: make(chan error, 1)}
+	cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if cfg.Command == nil {
+		cfg.Command = []string{testBinary(t), CoreCommand}
+	}
+	e, err := New(cfg, spec, r.rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Engine = e
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.done <- e.Run(ctx)
+	}()
+	r.stop = func() { cancel(); <-ended }
+	t.Cleanup(func() {
+		r.stop()
+		if pid := e.Pid(); pid != 0 {
+			t.Errorf("core process %d is left", pid)
+		}
+		if t.Failed() {
+			t.Log("log of the engine:\n" + r.log.String())
+		}
+	})
+	return r
+}
+
+func (r *rig) result(t *testing.T, limit time.Duration) error {
+	t.Helper()
+	select {
+	case err := <-r.done:
+		return err
+	case <-time.After(limit):
+		t.Fatalf("Run did not return within %v", limit)
+		return nil
+	}
+}
+
+func testBinary(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func needCodecs(t *testing.T) {
+	t.Helper()
+	if err := Available(); err != nil {
+		t.Skip("SKIPPED, core processes cannot run here: ", err)
+	}
+}
+
+func TestTestCardRuns(t *testing.T) {
+	r := startRig(t, Config{}, Spec{Kind: KindTestCard})
+	r.rec.wait(t, "120 frames and 200 packets", 10*time.Second, func() bool { return len(r.rec.frames) >= 120 && len(r.rec.packets) >= 200 })
+	r.rec.mu.Lock()
+	ev := r.rec.events[0]
+	r.rec.mu.Unlock()
+	want := Info{
+		Width: 256, Height: 240, EncodedWidth: 512, EncodedHeight: 480, Aspect: 256.0 / 240, FPS: 60,
+		SampleRate: 48000, Library: ev.Info.Library, CoreName: "Test card",
+	}
+	if ev.Kind != EventReady || ev.Info != want {
+		t.Errorf("first event %v, want ready with %+v", ev, want)
+	}
+	r.stop()
+	if err := r.result(t, time.Second); err != nil {
+		t.Errorf("Run returned %v after its context ended", err)
+	}
+	checkTimeline(t, r.rec)
+}
+
+// checkTimeline checks that pictures lie 1/60 s and packets 10 ms apart.
+func checkTimeline(t *testing.T, r *recorder) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.frames[0].Key {
+		t.Error("the first frame is no key frame")
+	}
+	for i := 1; i < len(r.packets); i++ {
+		if d := r.packets[i].PTS - r.packets[i-1].PTS; d < 10*time.Millisecond-2 || d > 10*time.Millisecond+2 {
+			t.Errorf("packet %d comes %v after the one before", i, d)
+		}
+	}
+	if len(r.packets) == 0 {
+		t.Fatal("no sound")
+	}
+	if d := r.packets[0].PTS - r.frames[0].PTS; d != 0 {
+		t.Errorf("sound begins %v after the picture", d)
+	}
+	last := r.frames[len(r.frames)-1]
+	periods := float64(last.PTS-r.frames[0].PTS) * 60 / float64(time.Second)
+	if whole := float64(int(periods + 0.5)); periods-whole > 1e-4 || whole-periods > 1e-4 {
+		t.Errorf("the last frame is %v frames after the first", periods)
+	}
+}
+
+var _ = []any{errors.Is, fmt.Sprint, strings.Contains}

@@ -1,0 +1,5 @@
+package engine
+
+const rogueCommand = "rogue"
+
+func rogueMain(string) int { return 0 }

@@ -1,0 +1,112 @@
+package coordinator
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/turn/credential"
+)
+
+// gateLink is the connection of one gate.
+type gateLink struct {
+	id   string
+	urls []string
+	sock *socket
+}
+
+// serveGate is /ws/turn.
+func (c *Coordinator) serveGate(rw http.ResponseWriter, r *http.Request) {
+	c.serveRole(rw, r, func(_ context.Context, sock *socket, nonce string, e signal.Envelope) error {
+		if e.Type != signal.TypeGate {
+			return signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeGate, e.Type)
+		}
+		gate, err := signal.Read[signal.Gate](e)
+		if err != nil {
+			return err
+		}
+		if !signal.CheckMAC(c.cfg.TURNSecret, nonce, signal.RoleGate, gate.ID, gate.MAC) {
+			return signal.Errorf(signal.CodeDenied,
+				"the gate's secret is wrong: give turn and coordinator the same secrets.turn, or the same secrets.worker if that is empty")
+		}
+		c.runGate(sock, gate)
+		return nil
+	})
+}
+
+// runGate serves a gate that has proved itself until its socket ends.
+func (c *Coordinator) runGate(sock *socket, gate signal.Gate) {
+	g := &gateLink{id: gate.ID, urls: gate.URLs, sock: sock}
+	log := c.log.With("gate", g.id)
+	sock.send(encode(signal.TypeAccepted, "", "", nil))
+	c.registry.addGate(g)
+	defer c.registry.removeGate(g)
+	log.Info("gate joined", "urls", g.urls)
+	for {
+		if _, err := sock.read(); err != nil {
+			log.Info("gate left", "cause", err)
+			return
+		}
+		log.Warn("message of a gate refused") // it has nothing to say after its proof
+	}
+}
+
+// iceServers are what a browser that reached us as host is told: the gates,
+// with credentials for its session, and those of the configuration.
+func (c *Coordinator) iceServers(session, host string) []signal.ICEServer {
+	servers := []signal.ICEServer{}
+	for _, urls := range c.registry.gateURLs() {
+		urls = withHost(urls, host)
+		username, password, err := credential.Mint(c.cfg.TURNSecret, session, c.cfg.CredentialTTL, time.Now())
+		if err != nil {
+			c.log.Error("no TURN credential", "cause", err)
+			break
+		}
+		if len(urls) > 0 && len(servers) < signal.MaxICEServers {
+			servers = append(servers, signal.ICEServer{URLs: urls, Username: username, Credential: password})
+		}
+	}
+	servers = append(servers, c.cfg.ICEServers...)
+	return servers[:min(len(servers), signal.MaxICEServers)]
+}
+
+// withHost puts host where a TURN URL has none; without a host such URLs are
+// left out. "localhost" becomes an address, as browsers may take it for ::1
+// only, where a gate need not listen.
+func withHost(urls []string, host string) []string {
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	var full []string
+	for _, u := range urls {
+		scheme, rest, _ := strings.Cut(u, ":")
+		if strings.HasPrefix(rest, ":") {
+			if host == "" {
+				continue
+			}
+			rest = host + rest
+		}
+		full = append(full, scheme+":"+rest)
+	}
+	return full
+}
+
+// hostName is the name, without port, that a request's Host header says; "" if
+// that is none.
+func hostName(hostport string) string {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.TrimSuffix(strings.TrimPrefix(hostport, "["), "]")
+	}
+	host = strings.ToLower(host)
+	if !signal.ValidHost(host) {
+		return ""
+	}
+	return host
+}

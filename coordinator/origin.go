@@ -1,0 +1,45 @@
+package coordinator
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// origins says whose pages may open a browser's WebSocket. Browsers always
+// send Origin there; what sends none is no browser and gains nothing by it.
+type origins map[string]bool
+
+func newOrigins(list []string) (origins, error) {
+	set := origins{}
+	for _, s := range list {
+		u, err := url.Parse(s)
+		plain := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
+			u.Path == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
+		if s != "*" && !plain {
+			return nil, fmt.Errorf("origin %q: want scheme://host[:port] without a path, or *", s)
+		}
+		set[strings.ToLower(s)] = true
+	}
+	return set, nil
+}
+
+// allow is CheckOrigin of a browser's socket.
+func (o origins) allow(r *http.Request) bool {
+	values := r.Header.Values("Origin")
+	if len(values) == 0 {
+		return true
+	}
+	if len(values) > 1 {
+		return false
+	}
+	if o["*"] || o[strings.ToLower(values[0])] {
+		return true
+	}
+	u, err := url.Parse(values[0])
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// allowNone is CheckOrigin of workers and gates, which are no browsers.
+func allowNone(r *http.Request) bool { return len(r.Header.Values("Origin")) == 0 }

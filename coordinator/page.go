@@ -1,0 +1,147 @@
+package coordinator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime"
+	"net/http"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+)
+
+// maxAsset bounds one file of the page.
+const maxAsset = 32 << 20
+
+// asset is one thing that is served whole, with an ETag over its content.
+type asset struct {
+	name string // for the content type
+	etag string
+	body []byte // never changed
+}
+
+func newAsset(name string, body []byte) *asset {
+	sum := sha256.Sum256(body)
+	return &asset{name: name, etag: `"` + hex.EncodeToString(sum[:16]) + `"`, body: body}
+}
+
+// serve answers with the asset, or that it has not changed. Browsers keep it
+// and ask each time, so a new version is seen at once.
+func (a *asset) serve(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Cache-Control", "no-cache")
+	rw.Header().Set("ETag", a.etag)
+	rw.Header().Set("Content-Type", contentType(a.name))
+	http.ServeContent(rw, r, "", time.Time{}, bytes.NewReader(a.body))
+}
+
+// contentType does not depend on the tables of the machine for what a page is
+// made of.
+func contentType(name string) string {
+	switch ext := path.Ext(name); ext {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js", ".mjs":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".json", ".map":
+		return "application/json"
+	case ".webmanifest":
+		return "application/manifest+json"
+	case ".svg":
+		return "image/svg+xml"
+	case ".ico":
+		return "image/x-icon"
+	case ".txt", ".md":
+		return "text/plain; charset=utf-8"
+	case ".woff2":
+		return "font/woff2"
+	default:
+		if t := mime.TypeByExtension(ext); t != "" {
+			return t
+		}
+		return "application/octet-stream"
+	}
+}
+
+// loadAsset reads a file of the page. The name is hostile: fs.ValidPath keeps
+// it inside, and names that begin with a dot are not part of a page.
+func loadAsset(web fs.FS, name string) (*asset, error) {
+	if !fs.ValidPath(name) || strings.HasPrefix(name, ".") || strings.Contains(name, "/.") {
+		return nil, fs.ErrNotExist
+	}
+	f, err := web.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("open page file: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("stat page file: %w", err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxAsset {
+		return nil, fs.ErrNotExist
+	}
+	body, err := io.ReadAll(io.LimitReader(f, maxAsset))
+	if err != nil {
+		return nil, fmt.Errorf("read page file %s: %w", name, err)
+	}
+	return newAsset(name, body), nil
+}
+
+// serveFile answers with a file of the page.
+func (c *Coordinator) serveFile(rw http.ResponseWriter, r *http.Request, name string) {
+	a, err := loadAsset(c.cfg.Web, name)
+	switch {
+	case err == nil:
+		a.serve(rw, r)
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid):
+		http.Error(rw, "there is no such page", http.StatusNotFound)
+	default:
+		c.log.Error("page file", "name", name, "cause", err)
+		http.Error(rw, "the page cannot be read", http.StatusInternalServerError)
+	}
+}
+
+// servePage is what browsers load: index.html for the routes that it knows,
+// else the file itself.
+func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	game, isPlay := strings.CutPrefix(name, "play/")
+	room, isRoom := strings.CutPrefix(name, "room/")
+	if name == "" || isPlay && signal.ValidID(game) || isRoom && signal.ValidRoomID(room) {
+		name = "index.html"
+	}
+	c.serveFile(rw, r, name)
+}
+
+// serveGames is /api/games.
+func (c *Coordinator) serveGames(rw http.ResponseWriter, r *http.Request) {
+	c.registry.games.Load().serve(rw, r)
+}
+
+// policy lets the page load from, and talk to, nobody but us, and keeps others
+// from framing it. (ws: and wss: because 'self' does not cover WebSockets in
+// every browser.)
+const policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob:; " +
+	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// secure sets the headers that every answer carries.
+func secure(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		h := rw.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		next.ServeHTTP(rw, r)
+	})
+}

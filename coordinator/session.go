@@ -1,0 +1,167 @@
+package coordinator
+
+import (
+	"sync"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+)
+
+const (
+	sessionGrace  = 30 * time.Second   // a session is kept after its socket is lost
+	sweepPeriod   = 5 * time.Second    // how often lost sessions are looked for
+	tokenTTL      = 7 * 24 * time.Hour // longer than anybody plays
+	maxSessions   = 20_000             // with and without a socket
+	maxCandidates = 64                 // held back in either direction during a request
+)
+
+// session is one browser's play: from hello, over a start or join, to leave.
+// Its fields are guarded by the mutex of sessions.
+type session struct {
+	id     string
+	worker string  // id, "" while no game runs or is asked for
+	room   string  // "" while no game runs
+	sock   *socket // nil while it is lost
+	host   string  // by which the browser reached us
+	lost   time.Time
+	used   bool               // a worker has heard of this id
+	busy   bool               // a request to a worker is under way
+	ended  bool               // the worker closed it while busy
+	toWork []signal.Candidate // since the request began, for the next worker asked
+	toPage [][]byte           // since the request began, to follow its answer
+}
+
+// sessions is the table of all browsers. All methods may be called
+// concurrently; none blocks.
+type sessions struct {
+	secret   string
+	registry *registry
+	mu       sync.Mutex
+	byID     map[string]*session
+}
+
+func newSessions(secret string, r *registry) *sessions {
+	return &sessions{secret: secret, registry: r, byID: map[string]*session{}}
+}
+
+// open makes a session for a new socket, nil if there are too many.
+func (t *sessions) open(sock *socket, host string) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.byID) >= maxSessions {
+		return nil
+	}
+	s := &session{id: signal.NewID(), sock: sock, host: host}
+	t.byID[s.id] = s
+	return s
+}
+
+// token is what resumes s. t.mu is held.
+func (t *sessions) token(s *session) string {
+	return signal.MintToken(t.secret, signal.Session{
+		ID: s.id, Worker: s.worker, Room: s.room, Expires: time.Now().Add(tokenTTL),
+	})
+}
+
+// hello is the id and the token of a session.
+func (t *sessions) hello(s *session) (id, token string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.id, t.token(s)
+}
+
+// resume binds sock to the session that a token names, whether this
+// coordinator knows it or not, in place of the fresh one, and tells the page.
+// The answer is the session; the socket it had before is cut.
+func (t *sessions) resume(fresh *session, id string, token signal.Session, sock *socket) (*session, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if fresh.busy {
+		return nil, signal.Errorf(signal.CodeBadRequest, "a game is just being started here, so no other session can be resumed")
+	}
+	s, ok := t.byID[token.ID]
+	if !ok {
+		s = &session{id: token.ID, worker: token.Worker, room: token.Room, host: fresh.host, used: token.Worker != ""}
+		t.byID[s.id] = s
+	}
+	if s != fresh {
+		t.end(fresh)
+		if s.sock != nil {
+			s.sock.cut(closeReplaced, "the session was resumed on another connection")
+		}
+		s.sock = sock
+	}
+	sock.send(encode(signal.TypeResumed, id, "", signal.Resumed{Session: s.id, Token: t.token(s)}))
+	if w := t.registry.worker(s.worker); w != nil && !s.busy {
+		w.post(signal.TypeResume, s.id, nil)
+	}
+	return s, nil
+}
+
+// knows says whether a session is in the table.
+func (t *sessions) knows(id string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.byID[id]
+	return ok
+}
+
+// end takes a session out of the table and from its worker. t.mu is held.
+func (t *sessions) end(s *session) {
+	t.leaveWorker(s)
+	delete(t.byID, s.id)
+}
+
+// leaveWorker tells the session's worker that it is over. t.mu is held.
+func (t *sessions) leaveWorker(s *session) {
+	if w := t.registry.worker(s.worker); w != nil {
+		w.post(signal.TypeLeave, s.id, nil)
+	}
+	s.worker, s.room = "", ""
+}
+
+// lose notes that the socket of a session is gone, unless it has another one.
+func (t *sessions) lose(s *session, sock *socket, now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.sock == sock {
+		s.sock, s.lost = nil, now
+	}
+}
+
+// sweep forgets sessions that have been lost for longer than sessionGrace.
+// Their workers are not told: media may flow on without any of us.
+func (t *sessions) sweep(now time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, s := range t.byID {
+		if s.sock == nil && !s.busy && now.Sub(s.lost) >= sessionGrace {
+			delete(t.byID, id)
+		}
+	}
+}
+
+// rebind tells a worker that has (re)connected which of its sessions are here.
+func (t *sessions) rebind(w *workerLink) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.byID {
+		if s.worker == w.id && s.sock != nil && !s.busy {
+			w.post(signal.TypeResume, s.id, nil)
+		}
+	}
+}
+
+// roomOf is the room that a session plays in, "" for none.
+func (t *sessions) roomOf(s *session) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return s.room
+}
+
+// workerOf is the link of the worker that a session plays at, nil for none.
+func (t *sessions) workerOf(s *session) *workerLink {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.registry.worker(s.worker)
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/cloudretro/cloudretro/config"
+)
+
+// patience is how long the roles have to end before they are left behind.
+const patience = 10 * time.Second
+
+// house is the roles of a process while they are put together: what listens
+// already, and what will run.
+type house struct {
+	cfg   config.Config
+	roles roles
+	log   *slog.Logger
+
+	parts   []part
+	closers []func() error // of parts that have not run yet
+	checks  []check
+	gauges  []gauge
+
+	page     string   // URL of the page, "" without a coordinator here
+	greeting []string // what the other roles say of themselves
+}
+
+// play runs the roles until ctx ends or one of them fails.
+func (p program) play(ctx context.Context, cfg config.Config, r roles) error {
+	h, err := build(cfg, r, newLogger(p.stderr, cfg.Log))
+	if err != nil {
+		return err
+	}
+	if err := p.print(h.welcome()); err != nil {
+		return errors.Join(err, h.close())
+	}
+	return supervise(ctx, h.parts, patience)
+}
+
+// build makes the roles and binds their sockets, so that a port in use or a
+// folder that cannot be read is an error before anything runs.
+func build(cfg config.Config, r roles, log *slog.Logger) (*house, error) {
+	cfg, err := withSecrets(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	h := &house{cfg: cfg, roles: r, log: log}
+	steps := []struct {
+		wanted bool
+		add    func() error
+	}{
+		{r.coordinator, h.addCoordinator},
+		{r.turn, h.addGate},
+		{r.worker, h.addWorker},
+		{cfg.Ops.Address != "", h.addOps},
+	}
+	for _, step := range steps {
+		if !step.wanted {
+			continue
+		}
+		if err := step.add(); err != nil {
+			return nil, errors.Join(err, h.close())
+		}
+	}
+	return h, nil
+}
+
+// close releases the sockets of parts that were never run.
+func (h *house) close() error {
+	var all error
+	for _, c := range h.closers {
+		all = errors.Join(all, c())
+	}
+	return all
+}
+
+// add takes a finished part.
+func (h *house) add(name string, run func(context.Context) error, closer func() error) {
+	h.parts = append(h.parts, part{name, run})
+	h.closers = append(h.closers, closer)
+}
+
+// addOps opens the operators' door over the roles that are there.
+func (h *house) addOps() error {
+	o, err := newOps(h.cfg.Ops.Address, h.log.With("part", "ops"))
+	if err != nil {
+		return explain(err, "ops.address", h.cfg.Ops.Address, "tcp")
+	}
+	o.checks, o.gauges = h.checks, h.gauges
+	h.add("ops", o.run, o.close)
+	return nil
+}
+
+// welcome is the one line that a user sees.
+func (h *house) welcome() string {
+	if h.page != "" {
+		return "CloudRetro plays at " + h.page + "\n"
+	}
+	return "CloudRetro " + strings.Join(h.greeting, "; ") + "\n"
+}
+
+// pageURL is how a user of this machine reaches what listens at addr.
+func pageURL(addr net.Addr, https bool) string {
+	scheme := "http"
+	if https {
+		scheme = "https"
+	}
+	host, port, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return fmt.Sprintf("%s://%s", scheme, addr)
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "localhost"
+	}
+	if scheme == "http" && port == "80" || scheme == "https" && port == "443" {
+		return scheme + "://" + host
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// coordinators is whom a role of this process joins: the coordinator in this
+// same process where there is one and none other is configured.
+func (h *house) coordinators(configured []string) []string {
+	byDefault := len(configured) == 0 || len(configured) == 1 && configured[0] == "localhost:8000"
+	if h.page != "" && byDefault {
+		return []string{h.page}
+	}
+	return configured
+}

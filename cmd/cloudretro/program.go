@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/cloudretro/cloudretro/config"
+)
+
+// Exit codes: 0 is a clean end.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// usageError is a mistake on the command line.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text + " (cloudretro --help tells more)" }
+
+func exitCode(err error) int {
+	var usage usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &usage):
+		return exitUsage
+	}
+	return exitFailed
+}
+
+// program is what a process has from outside.
+type program struct {
+	stdout, stderr io.Writer
+	environ        []string // NAME=VALUE
+}
+
+const usage = `CloudRetro plays retro games in browsers.
+
+Usage:
+  cloudretro [flags]            run, until Ctrl-C or SIGTERM
+  cloudretro config [flags]     print the effective configuration as YAML, secrets masked
+  cloudretro config --defaults  print every key with its default and what it means
+  cloudretro health [flags]     ask the one that runs with the same flags and environment, by
+                                ops.address, whether it is ready; exit code 1 if not
+  cloudretro version            print the version
+
+Flags:
+  --role=ROLE,...     which of coordinator, worker and turn to run (default: all)
+  --config FILE       YAML file laid over the defaults; may be given again
+  --set KEY=VALUE     one key, laid over file and environment; may be given again
+  -h, --help          this text
+
+Every key is also an environment variable: CLOUDRETRO_ and its path in capitals.
+  cloudretro --set coordinator.server.address=:80
+  CLOUDRETRO_COORDINATOR_SERVER_ADDRESS=:80 cloudretro
+`
+
+// arguments is a parsed command line.
+type arguments struct {
+	command  string // "", config, health, version or help
+	roles    roles
+	files    []string
+	set      []string
+	defaults bool
+}
+
+// parse reads a command line; flags may stand before and after the command.
+func parse(args []string) (arguments, error) {
+	var a arguments
+	var role string
+	flags := flag.NewFlagSet("cloudretro", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&role, "role", "coordinator,worker,turn", "")
+	flags.Func("config", "", appendTo(&a.files))
+	flags.Func("set", "", appendTo(&a.set))
+	flags.BoolVar(&a.defaults, "defaults", false, "")
+	for {
+		switch err := flags.Parse(args); {
+		case errors.Is(err, flag.ErrHelp):
+			return arguments{command: "help"}, nil
+		case err != nil:
+			return a, usageError{err.Error()}
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		if a.command != "" {
+			return a, usageError{fmt.Sprintf("unexpected %q after %q", flags.Arg(0), a.command)}
+		}
+		a.command, args = flags.Arg(0), flags.Args()[1:]
+	}
+	if !slices.Contains([]string{"", "config", "health", "version", "help"}, a.command) {
+		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, version and help", a.command)}
+	}
+	var err error
+	a.roles, err = parseRoles(role)
+	return a, err
+}
+
+func appendTo(list *[]string) func(string) error {
+	return func(value string) error {
+		*list = append(*list, value)
+		return nil
+	}
+}
+
+// roles is which roles a process runs.
+type roles struct{ coordinator, worker, turn bool }
+
+func (r roles) all() bool { return r.coordinator && r.worker && r.turn }
+
+// parseRoles reads "coordinator,worker".
+func parseRoles(text string) (roles, error) {
+	var r roles
+	for name := range strings.SplitSeq(text, ",") {
+		switch strings.TrimSpace(name) {
+		case "coordinator":
+			r.coordinator = true
+		case "worker":
+			r.worker = true
+		case "turn":
+			r.turn = true
+		default:
+			return r, usageError{fmt.Sprintf("--role %q: no such role; there are coordinator, worker and turn", name)}
+		}
+	}
+	return r, nil
+}
+
+// main does what the command line says and returns when it is done.
+func (p program) main(ctx context.Context, args []string) error {
+	a, err := parse(args)
+	if err != nil {
+		return err
+	}
+	switch {
+	case a.command == "help":
+		return p.print(usage)
+	case a.command == "version":
+		return p.print(version() + "\n")
+	case a.command == "config" && a.defaults:
+		return p.print(string(config.DefaultYAML()))
+	}
+	cfg, err := config.Load(config.Sources{Files: a.files, Environ: p.environ, Set: a.set})
+	if err != nil {
+		return err
+	}
+	switch a.command {
+	case "config":
+		text, err := cfg.Masked().YAML()
+		if err != nil {
+			return err
+		}
+		return p.print(string(text))
+	case "health":
+		return health(ctx, cfg.Ops.Address)
+	}
+	return p.play(ctx, cfg, a.roles)
+}
+
+func (p program) print(text string) error {
+	_, err := io.WriteString(p.stdout, text)
+	return err
+}

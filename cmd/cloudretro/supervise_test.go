@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// obedient ends with its context.
+func obedient(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
+}
+
+func TestSupervise(t *testing.T) {
+	broken := errors.New("it broke")
+	tests := []struct {
+		name  string
+		parts map[string]func(context.Context) error
+		want  []string // in the error; none = nil
+	}{
+		{"told to end", map[string]func(context.Context) error{"a": obedient, "b": obedient}, nil},
+		{"one fails", map[string]func(context.Context) error{
+			"a": obedient,
+			"b": func(context.Context) error { return broken },
+		}, []string{"b: it broke"}},
+		{"one ends by itself", map[string]func(context.Context) error{
+			"a": obedient,
+			"b": func(context.Context) error { return nil },
+		}, []string{"b: ended without a reason"}},
+		{"one fails at the end", map[string]func(context.Context) error{
+			"a": obedient,
+			"b": func(ctx context.Context) error { <-ctx.Done(); return broken },
+		}, []string{"b: it broke"}},
+		{"one is slow", map[string]func(context.Context) error{
+			"a": obedient,
+			"b": func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Hour); return nil },
+		}, []string{"[b] did not end within 10s"}},
+		{"one is slow after a failure", map[string]func(context.Context) error{
+			"a": func(context.Context) error { return broken },
+			"b": func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Hour); return nil },
+		}, []string{"[b] did not end within 10s", "a: it broke"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, stop := context.WithCancel(t.Context())
+				time.AfterFunc(30*time.Second, stop)
+				defer time.Sleep(2 * time.Hour) // virtual: the bubble outlives the slow part
+				var parts []part
+				for name, run := range tt.parts {
+					parts = append(parts, part{name, run})
+				}
+				err := supervise(ctx, parts, 10*time.Second)
+				if (err == nil) != (len(tt.want) == 0) {
+					t.Fatalf("supervise: %v, want %q", err, tt.want)
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(err.Error(), want) {
+						t.Errorf("supervise: %v, want one that says %q", err, want)
+					}
+				}
+			})
+		})
+	}
+}

@@ -131,7 +131,7 @@ func (l *logBuffer) String() string {
 // rig is an engine that runs in a test.
 type rig struct {
 	*Engine
-	rec *recorder
+	rec  *recorder
 	log  *logBuffer
 	done chan error
 	stop func()

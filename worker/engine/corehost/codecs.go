@@ -4,6 +4,7 @@ import (
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/media/h264"
 	"github.com/cloudretro/cloudretro/media/opus"
+	"github.com/cloudretro/cloudretro/media/pcm"
 	"github.com/cloudretro/cloudretro/media/yuv"
 	"github.com/cloudretro/cloudretro/worker/engine/wire"
 )
@@ -26,6 +27,12 @@ func builtinCodecs() codecs {
 			}
 			return e, nil
 		},
-		resampler: func(rate float64) (resampler, error) { return &linear{rate: rate}, nil },
+		resampler: func(rate float64) (resampler, error) {
+			r, err := pcm.NewResampler(rate)
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
+		},
 	}
 }

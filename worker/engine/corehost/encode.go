@@ -219,4 +219,5 @@ func (e *encoders) write(msg []byte) error {
 func (e *encoders) close() {
 	e.video.close()
 	_ = e.audio.Close()
+	_ = e.sound.resampler.Close()
 }

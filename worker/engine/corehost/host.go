@@ -200,7 +200,7 @@ func newEncoders(spec *wire.Spec, t traits, c codecs) (*encoders, error) {
 		video.close()
 		return nil, fmt.Errorf("open audio encoder: %w", err)
 	}
-	r, err := c.resampler(t.sampleRate)
+	r, err := c.resampler(playable(t.sampleRate))
 	if err != nil {
 		video.close()
 		return nil, errors.Join(fmt.Errorf("open resampler: %w", err), audio.Close())

@@ -5,14 +5,16 @@ import (
 	"time"
 
 	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/media/pcm"
 )
 
 // resampler brings sound to media.SampleRate.
 type resampler interface {
 	// Process appends what src becomes to dst, both interleaved stereo.
-	Process(dst, src []int16) ([]int16, error)
+	Process(dst, src []int16) []int16
 	// SetInRate changes the rate of the next src, Hz.
 	SetInRate(rate float64) error
+	Close() error
 }
 
 // Bounds of the soundtrack's control, in samples per channel at media.SampleRate.
@@ -21,6 +23,7 @@ const (
 	maxMargin   = 40 * media.SampleRate / 1000 // and at most, for a core that makes its sound in bursts
 	maxSurplus  = 60 * media.SampleRate / 1000 // above the margin, beyond which sound is dropped
 	maxBend     = 0.005                        // of the rate: 9 cents, inaudible
+	bendStep    = 1e-5                         // of the rate: finer changes are not worth a call
 	fullBendAt  = 20 * media.SampleRate / 1000 // deviation that the proportional part answers with maxBend
 	smoothing   = 500 * time.Millisecond       // time constant of the measured deviation
 	silentAfter = 250 * time.Millisecond       // without a sample the machine counts as silent
@@ -70,6 +73,12 @@ func newSoundtrack(r resampler, packet time.Duration) *soundtrack {
 	}
 }
 
+// playable returns the rate that the resampler is told for the rate of a machine.
+func playable(rate float64) float64 {
+	const spare = 1 + 2*maxBend
+	return min(max(rate, pcm.MinRate*spare), pcm.MaxRate/spare)
+}
+
 // begin puts the timeline to t: the next packet begins there.
 func (s *soundtrack) begin(t time.Duration) { s.start, s.sent = t, 0 }
 
@@ -83,7 +92,7 @@ func (s *soundtrack) pts(ahead int64) time.Duration {
 // push takes what the machine made at the given rate until the time end of the
 // timeline, elapsed after the last push.
 func (s *soundtrack) push(samples []int16, rate float64, elapsed time.Duration) error {
-	s.rate = rate
+	s.rate = playable(rate)
 	if err := s.bend(); err != nil {
 		return err
 	}
@@ -101,9 +110,8 @@ func (s *soundtrack) push(samples []int16, rate float64, elapsed time.Duration) 
 		s.deviation = s.margin
 	}
 	s.quiet = 0
-	var err error
-	s.fifo, err = s.resampler.Process(s.fifo, samples)
-	return err
+	s.fifo = s.resampler.Process(s.fifo, samples)
+	return nil
 }
 
 // silent says that the machine makes no sound at all.
@@ -134,7 +142,7 @@ func (s *soundtrack) settle(end, elapsed time.Duration) {
 func (s *soundtrack) bend() error {
 	bend := (s.deviation-s.margin)*bendGain + s.drift
 	rate := s.rate * (1 + min(max(bend, -maxBend), maxBend))
-	if math.Abs(rate-s.inRate) < s.rate*1e-6 {
+	if math.Abs(rate-s.inRate) < s.rate*bendStep {
 		return nil
 	}
 	s.inRate = rate

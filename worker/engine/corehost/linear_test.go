@@ -2,7 +2,7 @@ package corehost
 
 import "github.com/cloudretro/cloudretro/media"
 
-// linear is a resampler that needs no library.
+// linear is a resampler that needs no library, a fake for tests.
 type linear struct {
 	rate float64
 	pos  float64 // of the next output sample, in input samples after last
@@ -11,7 +11,7 @@ type linear struct {
 
 func (l *linear) SetInRate(rate float64) error { l.rate = rate; return nil }
 
-func (l *linear) Process(dst, src []int16) ([]int16, error) {
+func (l *linear) Process(dst, src []int16) []int16 {
 	step := l.rate / media.SampleRate
 	n := len(src) / media.Channels
 	at := func(i, ch int) float64 {
@@ -31,5 +31,7 @@ func (l *linear) Process(dst, src []int16) ([]int16, error) {
 	if n > 0 {
 		copy(l.last[:], src[(n-1)*media.Channels:])
 	}
-	return dst, nil
+	return dst
 }
+
+func (l *linear) Close() error { return nil }

@@ -161,7 +161,7 @@ type Turn struct {
 	Peers              []string      `yaml:"peers"` // further addresses that may be relayed to, as turn.ParsePeer reads them
 	CredentialTTL      time.Duration `yaml:"credentialTTL"`
 	MaxAllocations     int           `yaml:"maxAllocations"`
-	MaxPerUser         int           `yaml:"maxPerUser"` // allocations of one credential
+	MaxPerUser         int           `yaml:"maxPerUser"`         // allocations of one credential
 	CoordinatorAddress []string      `yaml:"coordinatorAddress"` // empty = Worker.Network.CoordinatorAddress
 }
 
@@ -189,7 +189,7 @@ type Log struct {
 }
 
 //go:embed default.yaml
-var defaultYAML []byte //nolint:gochecknoglobals // go:embed fills package variables only; nobody writes it
+var defaultYAML []byte
 
 // DefaultYAML is the commented default configuration. The caller owns the copy.
 func DefaultYAML() []byte { return append([]byte(nil), defaultYAML...) }

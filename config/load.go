@@ -77,7 +77,7 @@ func (l *loader) file(name string) {
 		l.problem(name, "", fileRemedy(err))
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:

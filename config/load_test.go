@@ -151,7 +151,9 @@ func TestEnvironmentValues(t *testing.T) {
 }
 
 func TestOptionsMergeAndKeepCase(t *testing.T) {
-	list := func(options string) string { return "emulator: {libretro: {cores: {list: {nes: {options: " + options + "}}}}}" }
+	list := func(options string) string {
+		return "emulator: {libretro: {cores: {list: {nes: {options: " + options + "}}}}}"
+	}
 	cfg := mustLoad(t, Sources{
 		Files:   []string{write(t, list("{Frame-Duping: on, b: 1}")), write(t, list("{b: 2}"))},
 		Environ: []string{"CLOUDRETRO_EMULATOR_LIBRETRO_CORES_LIST_NES_OPTIONS=c=3"},
@@ -176,24 +178,45 @@ func TestProblems(t *testing.T) {
 		src  Sources
 		want []string // each in the error's text, in this order
 	}{
-		{"unknown key", Sources{Files: []string{write(t, "\nworker:\n  network:\n    coordinatorAdress: a:1\n")}},
-			[]string{"cloudretro.yaml:4", "worker.network.coordinatorAdress", "unknown key", "nearest", "worker.network.coordinatorAddress"}},
-		{"key in the wrong section", Sources{Files: []string{write(t, "worker: {singlePort: 1}")}},
-			[]string{"worker.singlePort", "webrtc.singlePort"}},
+		{
+			"unknown key",
+			Sources{Files: []string{write(t, "\nworker:\n  network:\n    coordinatorAdress: a:1\n")}},
+			[]string{"cloudretro.yaml:4", "worker.network.coordinatorAdress", "unknown key", "nearest", "worker.network.coordinatorAddress"},
+		},
+		{
+			"key in the wrong section",
+			Sources{Files: []string{write(t, "worker: {singlePort: 1}")}},
+			[]string{"worker.singlePort", "webrtc.singlePort"},
+		},
 		{"unknown section", Sources{Files: []string{write(t, "workers: {}")}}, []string{"workers", "nearest known one is worker"}},
-		{"unknown in a table", Sources{Files: []string{write(t, "emulator: {libretro: {cores: {list: {nes: {libs: x}}}}}")}},
-			[]string{"list.nes.libs", "nearest", "list.nes.lib"}},
-		{"unknown in a list", Sources{Files: []string{write(t, "webrtc: {iceServers: [{url: 'stun:a'}]}")}},
-			[]string{"webrtc.iceServers.0.url", "webrtc.iceServers.0.urls"}},
-		{"unknown variable", Sources{Environ: []string{"CLOUDRETRO_WORKER_NETWORK_COORDINATORADRESS=a:1"}},
-			[]string{"CLOUDRETRO_WORKER_NETWORK_COORDINATORADRESS", "unknown variable", "CLOUDRETRO_WORKER_NETWORK_COORDINATORADDRESS"}},
+		{
+			"unknown in a table",
+			Sources{Files: []string{write(t, "emulator: {libretro: {cores: {list: {nes: {libs: x}}}}}")}},
+			[]string{"list.nes.libs", "nearest", "list.nes.lib"},
+		},
+		{
+			"unknown in a list",
+			Sources{Files: []string{write(t, "webrtc: {iceServers: [{url: 'stun:a'}]}")}},
+			[]string{"webrtc.iceServers.0.url", "webrtc.iceServers.0.urls"},
+		},
+		{
+			"unknown variable",
+			Sources{Environ: []string{"CLOUDRETRO_WORKER_NETWORK_COORDINATORADRESS=a:1"}},
+			[]string{"CLOUDRETRO_WORKER_NETWORK_COORDINATORADRESS", "unknown variable", "CLOUDRETRO_WORKER_NETWORK_COORDINATORADDRESS"},
+		},
 		{"unknown flag key", Sources{Set: []string{"ops.adress=:1"}}, []string{"--set: ops.adress", "ops.address"}},
 		{"no assignment", Sources{Set: []string{"ops.address"}}, []string{"--set: ops.address", "key=value"}},
-		{"text for a number", Sources{Files: []string{write(t, "webrtc: {singlePort: http}")}},
-			[]string{"cloudretro.yaml:1", "webrtc.singlePort", `"http"`, "whole number"}},
+		{
+			"text for a number",
+			Sources{Files: []string{write(t, "webrtc: {singlePort: http}")}},
+			[]string{"cloudretro.yaml:1", "webrtc.singlePort", `"http"`, "whole number"},
+		},
 		{"fraction for a number", Sources{Set: []string{"webrtc.singlePort=1.5"}}, []string{"webrtc.singlePort", "whole number"}},
-		{"number in the environment", Sources{Environ: []string{"CLOUDRETRO_ENCODER_VIDEO_H264_CRF=low"}},
-			[]string{"environment CLOUDRETRO_ENCODER_VIDEO_H264_CRF", "encoder.video.h264.crf", `"low"`, "a number"}},
+		{
+			"number in the environment",
+			Sources{Environ: []string{"CLOUDRETRO_ENCODER_VIDEO_H264_CRF=low"}},
+			[]string{"environment CLOUDRETRO_ENCODER_VIDEO_H264_CRF", "encoder.video.h264.crf", `"low"`, "a number"},
+		},
 		{"duration without a unit", Sources{Set: []string{"encoder.audio.frame=10"}}, []string{"encoder.audio.frame", `"10"`, "10ms"}},
 		{"switch", Sources{Set: []string{"coordinator.server.https=maybe"}}, []string{"coordinator.server.https", "true or false"}},
 		{"mapping for a text", Sources{Files: []string{write(t, "log: {level: {a: b}}")}}, []string{"log.level", "a mapping", "a text"}},

@@ -108,15 +108,3 @@ func noErrors(ctx context.Context, t *testing.T) {
 		t.Errorf("script error: %s", e)
 	}
 }
-
-func TestPlay(t *testing.T) {
-	f := newFake(t)
-	ctx := browser(t, 1280, 800)
-	run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
-	until(ctx, t, `window.cloudretro?.state === 'playing' && cloudretro.firstFrame !== null`)
-	t.Logf("first picture after %.0f ms", eval[float64](ctx, t, `cloudretro.firstFrame`))
-	shoot(ctx, t, "play")
-	until(ctx, t, `location.pathname === '/room/`+f.room.Room+`'`)
-	until(ctx, t, `cloudretro.geometry?.fps === 60.0988`)
-	noErrors(ctx, t)
-}

@@ -176,7 +176,10 @@ export class Play {
     this.#curtain.visible = false;
     this.#sender.stop();
     this.#touch.visible = false;
-    this.#open(errorPanel(error, error.actions.map((name) => make[name])), 'error');
+    // A closed room cannot be joined again; its game can be started, if it is known.
+    const dead = error.code === 'not-found' && this.#session.target.room && !this.#session.target.again;
+    const actions = error.actions.filter((name) => !(dead && name === 'again'));
+    this.#open(errorPanel(error, actions.map((name) => make[name])), 'error');
     this.#view.classList.add('over', 'awake');
   }
 

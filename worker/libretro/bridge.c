@@ -124,9 +124,10 @@ static int abandon(int result) {
 
 static const char *keep_dir(const char *dir) { return *dir ? bridge_keep(dir, 4096) : NULL; }
 
-int bridge_open(const char *path, const char *system_dir, const char *save_dir, const char *options, size_t size) {
+int bridge_open(const char *path, const char *system_dir, const char *save_dir, const char *options, size_t size, int level) {
 	if (atomic_flag_test_and_set(&busy))
 		return BRIDGE_BUSY;
+	bridge.level = level;
 	bridge.path = bridge_keep(path, 4096);
 	bridge.system_dir = keep_dir(system_dir);
 	bridge.save_dir = keep_dir(save_dir);

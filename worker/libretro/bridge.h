@@ -78,8 +78,9 @@ typedef struct {
 	char text[BRIDGE_TEXT];
 } bridge_text;
 
-// Lifecycle. options is "key\0value\0key\0value\0", size bytes.
-int bridge_open(const char *path, const char *system_dir, const char *save_dir, const char *options, size_t size);
+// Lifecycle. options is "key\0value\0key\0value\0", size bytes. Log lines below
+// the level (enum retro_log_level) are not even formatted.
+int bridge_open(const char *path, const char *system_dir, const char *save_dir, const char *options, size_t size, int level);
 int bridge_close(void);
 const char *bridge_error(void);
 void bridge_system_info(struct retro_system_info *info);
@@ -114,6 +115,7 @@ struct bridge {
 	void *handle;
 	uint64_t thread; // pthread_self of bridge_open
 	bool loaded, no_game, wants_hw;
+	int level;      // of log lines that are wanted
 	unsigned ports; // of SET_CONTROLLER_INFO, 0 = not told
 	const char *path, *system_dir, *save_dir;
 

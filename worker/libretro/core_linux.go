@@ -12,6 +12,7 @@ package libretro
 import "C"
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -93,7 +94,11 @@ func (c *Core) open(path string, cfg Config) error {
 		return p
 	}
 	packed := packOptions(cfg.Options)
-	result := C.bridge_open(str(path), str(cfg.SystemDir), str(cfg.SaveDir), str(string(packed)), C.size_t(len(packed)))
+	wanted := C.int(C.RETRO_LOG_WARN)
+	if c.log.Enabled(context.Background(), slog.LevelDebug) {
+		wanted = C.RETRO_LOG_DEBUG
+	}
+	result := C.bridge_open(str(path), str(cfg.SystemDir), str(cfg.SaveDir), str(string(packed)), C.size_t(len(packed)), wanted)
 	switch result {
 	case C.BRIDGE_OK:
 		return nil

@@ -464,19 +464,32 @@ func TestOtherThread(t *testing.T) {
 }
 
 func TestLog(t *testing.T) {
-	var text bytes.Buffer
-	core := open(t, libretro.Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
-	if err := core.Load(libretro.Game{Data: libretrotest.Script("log_at=1:low battery", "hostile=unknown_env")}); err != nil {
-		t.Fatal(err)
-	}
-	run(t, core, 2)
-	for _, want := range []string{`level=INFO msg="core says" text="tint=none size=16 path=game.testcore"`, `level=WARN msg="core says" text="low battery"`} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("the log lacks %s:\n%s", want, text.String())
-		}
-	}
-	if strings.Contains(text.String(), "not supported") {
-		t.Error("debug lines in a log of level info")
+	const info = `level=DEBUG msg="core says" text="tint=none size=16 path=game.testcore"`
+	const warn = `level=WARN msg="core says" text="low battery"`
+	for _, tt := range []struct {
+		level slog.Level
+		lines []string
+	}{
+		{slog.LevelDebug, []string{info, warn, "environment command 4096 is not supported"}},
+		{slog.LevelInfo, []string{warn}},
+		{slog.LevelError, nil},
+	} {
+		t.Run(tt.level.String(), func(t *testing.T) {
+			var text bytes.Buffer
+			core := open(t, libretro.Config{Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: tt.level}))})
+			if err := core.Load(libretro.Game{Data: libretrotest.Script("log_at=1:low battery", "hostile=unknown_env")}); err != nil {
+				t.Fatal(err)
+			}
+			run(t, core, 3)
+			for _, want := range tt.lines {
+				if !strings.Contains(text.String(), want) {
+					t.Errorf("the log lacks %s:\n%s", want, text.String())
+				}
+			}
+			if n := strings.Count(text.String(), "\n"); n < len(tt.lines) || tt.level > slog.LevelDebug && n != len(tt.lines) {
+				t.Errorf("%d lines:\n%s", n, text.String())
+			}
+		})
 	}
 }
 

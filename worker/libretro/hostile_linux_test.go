@@ -72,7 +72,7 @@ func TestHostileAudio(t *testing.T) {
 
 func TestHostileTexts(t *testing.T) {
 	var text bytes.Buffer
-	core := open(t, libretro.Config{Logger: slog.New(slog.NewTextHandler(&text, nil))})
+	core := open(t, libretro.Config{Logger: slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err := core.Load(libretro.Game{Data: libretrotest.Script("hostile=log_flood,message_flood")}); err != nil {
 		t.Fatal(err)
 	}

@@ -48,6 +48,8 @@ void bridge_log(enum retro_log_level level, const char *format, ...) {
 		bridge_suspect();
 		return;
 	}
+	if ((int)level < bridge.level)
+		return;
 	char line[BRIDGE_TEXT];
 	va_list args;
 	va_start(args, format);

@@ -11,7 +11,7 @@ import (
 const (
 	maxMessages = 8  // of one Run
 	logBurst    = 64 // lines at once
-	logPerSec   = 10 // lines a second in the long run
+	logPerSec   = 1  // lines a second in the long run
 )
 
 // clean makes one line of printable UTF-8 of what a core said.
@@ -36,13 +36,12 @@ func extensions(list string) []string {
 	return parts[:min(len(parts), 64)]
 }
 
-// level maps enum retro_log_level; what is no level is a warning.
+// level maps enum retro_log_level; what is no level is a warning. What cores
+// call information is for their authors: mgba tells of every DMA.
 func level(l int) slog.Level {
 	switch l {
-	case 0:
+	case 0, 1:
 		return slog.LevelDebug
-	case 1:
-		return slog.LevelInfo
 	case 3:
 		return slog.LevelError
 	}

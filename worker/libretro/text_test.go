@@ -63,7 +63,7 @@ func TestExtensions(t *testing.T) {
 
 func TestLevel(t *testing.T) {
 	for in, want := range map[int]slog.Level{
-		0: slog.LevelDebug, 1: slog.LevelInfo, 2: slog.LevelWarn, 3: slog.LevelError, 4: slog.LevelWarn, -1: slog.LevelWarn,
+		0: slog.LevelDebug, 1: slog.LevelDebug, 2: slog.LevelWarn, 3: slog.LevelError, 4: slog.LevelWarn, -1: slog.LevelWarn,
 	} {
 		if got := level(in); got != want {
 			t.Errorf("level(%d) = %v, want %v", in, got, want)

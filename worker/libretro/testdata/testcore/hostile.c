@@ -124,7 +124,7 @@ static void commands(const struct script *s, const struct frontend *f) {
 			f->environment(cmd, NULL);
 			f->environment(cmd | RETRO_ENVIRONMENT_EXPERIMENTAL, NULL);
 		}
-	for (unsigned cmd = 200; has(s, UNKNOWN_ENV) && cmd < 600; cmd++)
+	for (unsigned cmd = 4096; has(s, UNKNOWN_ENV) && cmd < 4400; cmd++)
 		f->environment(cmd, buffer);
 	for (unsigned i = 0; has(s, OPTION_FLOOD) && i < 3000; i++) {
 		static unsigned count;

@@ -3,11 +3,8 @@ package engine
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -37,7 +34,11 @@ type recorder struct {
 	frames  []media.Frame // without Data
 	key     []byte        // stream since the last key frame
 	packets []media.Packet
-	onFrame func(*media.Frame)
+	forget  bool // count only
+	count   int  // of frames
+
+	afterRestart int // frames since a restart
+	restartFrame int // index of the first of them
 }
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
@@ -52,6 +53,9 @@ func (r *recorder) note(f func()) {
 
 func (r *recorder) Video(f *media.Frame) {
 	r.note(func() {
+		if r.count++; r.forget {
+			return
+		}
 		if f.Key {
 			r.key = r.key[:0]
 		}
@@ -59,8 +63,10 @@ func (r *recorder) Video(f *media.Frame) {
 		copied := *f
 		copied.Data = nil
 		r.frames = append(r.frames, copied)
-		if r.onFrame != nil {
-			r.onFrame(f)
+		if len(r.events) > 0 && r.events[len(r.events)-1].Info.Generation > 0 {
+			if r.afterRestart++; r.afterRestart == 1 {
+				r.restartFrame = len(r.frames) - 1
+			}
 		}
 	})
 }
@@ -76,7 +82,7 @@ func (r *recorder) Audio(p *media.Packet) {
 func (r *recorder) Event(ev Event) { r.note(func() { r.events = append(r.events, ev) }) }
 
 // wait returns once cond, called with the lock held, is true.
-func (r *recorder) wait(t *testing.T, what string, limit time.Duration, cond func() bool) {
+func (r *recorder) wait(t testing.TB, what string, limit time.Duration, cond func() bool) {
 	t.Helper()
 	timeout := time.After(limit)
 	for {
@@ -138,7 +144,7 @@ type rig struct {
 }
 
 // startRig runs an engine until the test ends.
-func startRig(t *testing.T, cfg Config, spec Spec) *rig {
+func startRig(t testing.TB, cfg Config, spec Spec) *rig {
 	t.Helper()
 	if spec.Kind == KindTestCard {
 		needCodecs(t)
@@ -172,7 +178,7 @@ func startRig(t *testing.T, cfg Config, spec Spec) *rig {
 	return r
 }
 
-func (r *rig) result(t *testing.T, limit time.Duration) error {
+func (r *rig) result(t testing.TB, limit time.Duration) error {
 	t.Helper()
 	select {
 	case err := <-r.done:
@@ -183,7 +189,7 @@ func (r *rig) result(t *testing.T, limit time.Duration) error {
 	}
 }
 
-func testBinary(t *testing.T) string {
+func testBinary(t testing.TB) string {
 	t.Helper()
 	path, err := os.Executable()
 	if err != nil {
@@ -192,7 +198,7 @@ func testBinary(t *testing.T) string {
 	return path
 }
 
-func needCodecs(t *testing.T) {
+func needCodecs(t testing.TB) {
 	t.Helper()
 	if err := Available(); err != nil {
 		t.Skip("SKIPPED, core processes cannot run here: ", err)
@@ -220,7 +226,7 @@ func TestTestCardRuns(t *testing.T) {
 }
 
 // checkTimeline checks that pictures lie 1/60 s and packets 10 ms apart.
-func checkTimeline(t *testing.T, r *recorder) {
+func checkTimeline(t testing.TB, r *recorder) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -244,5 +250,3 @@ func checkTimeline(t *testing.T, r *recorder) {
 		t.Errorf("the last frame is %v frames after the first", periods)
 	}
 }
-
-var _ = []any{errors.Is, fmt.Sprint, strings.Contains}

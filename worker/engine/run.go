@@ -107,10 +107,10 @@ func (e *Engine) supervise(ctx context.Context, memory *os.File) error {
 		if errors.Is(err, ErrLoad) {
 			return e.giveUp(&s, err)
 		}
-		if s.info.FPS == 0 && s.generation+1 >= loadAttempts { // never got ready
+		pause, ok := allowed.take(time.Now())
+		if neverReady := s.info.FPS == 0; neverReady && (!ok || s.generation+1 >= loadAttempts) {
 			return e.giveUp(&s, fmt.Errorf("%w: the core process %w", ErrLoad, err))
 		}
-		pause, ok := allowed.take(time.Now())
 		if !ok {
 			return e.giveUp(&s, fmt.Errorf("%w: %d restarts within %v, the last one %w",
 				ErrCrashed, len(allowed.spent), e.cfg.RestartWindow, err))

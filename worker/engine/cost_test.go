@@ -1,0 +1,108 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// usage is what a process has used, from /proc.
+type usage struct {
+	cpu      time.Duration // user and system
+	rss, pss int           // KiB
+	switches int           // voluntary context switches of all threads
+}
+
+func readUsage(tb testing.TB, pid int) usage {
+	tb.Helper()
+	read := func(name string) string {
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", pid, name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return string(data)
+	}
+	stat := read("stat")
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+2:])
+	var u usage
+	for _, f := range fields[11:13] { // utime, stime in ticks of 10 ms
+		n, _ := strconv.Atoi(f)
+		u.cpu += time.Duration(n) * 10 * time.Millisecond
+	}
+	rollup := read("smaps_rollup")
+	u.rss, u.pss = lineValue(rollup, "Rss:"), lineValue(rollup, "Pss:")
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	for _, task := range tasks {
+		if data, err := os.ReadFile(task); err == nil {
+			u.switches += lineValue(string(data), "voluntary_ctxt_switches:")
+		}
+	}
+	return u
+}
+
+func lineValue(text, key string) int {
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, key); ok {
+			n, _ := strconv.Atoi(strings.Fields(rest)[0])
+			return n
+		}
+	}
+	return 0
+}
+
+// BenchmarkCoreProcess runs a core process in real time, an iteration is a
+// second of it, and reports what it and the worker's side of it cost, in percent
+// of one processor. Run it as: go test -run - -bench CoreProcess -benchtime 10x
+func BenchmarkCoreProcess(b *testing.B) {
+	needCodecs(b)
+	for _, scale := range []int{1, 2} {
+		spec := Spec{Kind: KindTestCard, Video: VideoSpec{Scale: scale}}
+		b.Run(fmt.Sprintf("testcard/%dx", scale), func(b *testing.B) { benchmarkProcess(b, spec) })
+		if spec, ok := installedGame(b); ok {
+			spec.Video.Scale = scale
+			b.Run(fmt.Sprintf("%s/%dx", filepath.Base(spec.Core), scale), func(b *testing.B) { benchmarkProcess(b, spec) })
+		}
+	}
+}
+
+func benchmarkProcess(b *testing.B, spec Spec) {
+	r := startRig(b, Config{}, spec)
+	r.rec.forget = true
+	r.rec.wait(b, "the first second", 20*time.Second, func() bool { return r.rec.count > 60 })
+	before, own, stats, began := readUsage(b, r.Pid()), readUsage(b, os.Getpid()), r.Stats(), time.Now()
+	b.ResetTimer()
+	time.Sleep(time.Duration(b.N) * time.Second) // what is measured is real time
+	b.StopTimer()
+	after, ownAfter, statsAfter, took := readUsage(b, r.Pid()), readUsage(b, os.Getpid()), r.Stats(), time.Since(began)
+	b.ReportMetric(100*float64(after.cpu-before.cpu)/float64(took), "%child")
+	b.ReportMetric(100*float64(ownAfter.cpu-own.cpu)/float64(took), "%worker")
+	b.ReportMetric(float64(after.rss)/1024, "MB-rss")
+	b.ReportMetric(float64(after.pss)/1024, "MB-pss")
+	b.ReportMetric(float64(after.switches-before.switches)/took.Seconds(), "switches/s")
+	if n := float64(statsAfter.Frames - stats.Frames); n > 0 {
+		b.ReportMetric(float64(statsAfter.Stats.EncodeTime-stats.Stats.EncodeTime)/n/1000, "us-encode")
+		b.ReportMetric(float64(statsAfter.ConvertTime-stats.ConvertTime)/n/1000, "us-convert")
+		b.ReportMetric(float64(statsAfter.RunTime-stats.RunTime)/n/1000, "us-run")
+		b.ReportMetric(float64(statsAfter.AudioTime-stats.AudioTime)/n/1000, "us-audio")
+		b.ReportMetric(float64(statsAfter.FrameBytes-stats.FrameBytes)*8/took.Seconds()/1000, "kbit/s")
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+// installedGame returns a game to run on a real core, if there is one: a .nes
+// or .gba file in the folder that CLOUDRETRO_TEST_GAMES names.
+func installedGame(tb testing.TB) (Spec, bool) {
+	tb.Helper()
+	for extension, core := range map[string]string{".nes": "nestopia", ".gba": "mgba"} {
+		games, _ := filepath.Glob(filepath.Join(os.Getenv("CLOUDRETRO_TEST_GAMES"), "*"+extension))
+		cores, _ := filepath.Glob("/usr/lib/*/libretro/" + core + "_libretro.so")
+		if len(games) > 0 && len(cores) > 0 && os.Getenv("CLOUDRETRO_TEST_GAMES") != "" {
+			return Spec{Kind: KindLibretro, Core: cores[0], Game: games[0], SaveDir: tb.TempDir()}, true
+		}
+	}
+	return Spec{}, false
+}

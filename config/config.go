@@ -109,7 +109,7 @@ type Cores struct {
 
 // CorePaths are the folders that cores need.
 type CorePaths struct {
-	Libs   []string `yaml:"libs"`   // searched in order; those that do not exist are skipped
+	Libs   []string `yaml:"libs"`   // searched in order; empty = where distributions put them
 	System string   `yaml:"system"` // BIOS files, "" = none
 }
 
@@ -118,7 +118,6 @@ type Core struct {
 	Lib     string            `yaml:"lib"`     // file name without .so in Paths.Libs, or a path
 	Roms    []string          `yaml:"roms"`    // extensions without the dot
 	Folder  string            `yaml:"folder"`  // folder under Library.BasePath whose files are of this system, "" = named like the system
-	Title   string            `yaml:"title"`   // the system's name for people, "" = its key
 	Players int               `yaml:"players"` // seats, 1..8
 	Scale   int               `yaml:"scale"`   // 0 = Encoder.Video.Scale
 	Options map[string]string `yaml:"options,omitempty"`

@@ -49,7 +49,6 @@ func Load(src Sources) (Config, error) {
 		l.assignment(assignment)
 	}
 	cfg := l.finish()
-	cfg.dropDefaultLibrary()
 	l.problems = append(l.problems, cfg.validate()...)
 	if err := l.problems.asError(); err != nil {
 		return Config{}, err

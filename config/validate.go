@@ -223,16 +223,11 @@ func between[T cmp.Ordered](v *validator, key string, value, lo, hi T) {
 
 func index(key string, i int) string { return key + "." + strconv.Itoa(i) }
 
-// dropDefaultLibrary lets the default library be missing.
-func (c *Config) dropDefaultLibrary() {
-	const byDefault = "./games" // as in default.yaml
-	if _, err := os.Stat(byDefault); c.Library.BasePath == byDefault && errors.Is(err, fs.ErrNotExist) {
-		c.Library.BasePath = ""
-	}
-}
+// defaultLibrary is library.basePath in default.yaml, which may be missing.
+const defaultLibrary = "./games"
 
 // CheckFolders reads the folders that a worker needs. The error is of type
-// Problems.
+// Problems. That the default library is missing is none.
 func (c Config) CheckFolders() error {
 	var v validator
 	for key, name := range map[string]string{
@@ -242,7 +237,8 @@ func (c Config) CheckFolders() error {
 		if name == "" {
 			continue
 		}
-		if _, err := os.ReadDir(name); err != nil {
+		_, err := os.ReadDir(name)
+		if err != nil && (name != defaultLibrary || !errors.Is(err, fs.ErrNotExist)) {
 			v.add(key, "%q %s", name, folderRemedy(name, err))
 		}
 	}

@@ -127,14 +127,18 @@ func TestYAMLReadsBack(t *testing.T) {
 
 func TestDefaultLibraryMayBeMissing(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if cfg := mustLoad(t, Sources{}); cfg.Library.BasePath != "" {
-		t.Errorf("library.basePath = %q without the folder, want none", cfg.Library.BasePath)
+	cfg := mustLoad(t, Sources{})
+	if cfg.Library.BasePath != defaultLibrary {
+		t.Errorf("library.basePath = %q, want %q", cfg.Library.BasePath, defaultLibrary)
 	}
-	if err := os.Mkdir("games", 0o700); err != nil {
+	if err := cfg.CheckFolders(); err != nil {
+		t.Errorf("CheckFolders: %v", err)
+	}
+	if err := os.WriteFile("games", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if cfg := mustLoad(t, Sources{}); cfg.Library.BasePath != "./games" {
-		t.Errorf("library.basePath = %q, want ./games", cfg.Library.BasePath)
+	if err := cfg.CheckFolders(); err == nil {
+		t.Error("a file in the place of the default library is not noticed")
 	}
 }
 

@@ -13,7 +13,7 @@ required=() optional=()
 for group in "$@"; do
   case $group in
     build) # the compiler, headers, libyuv and Opus to link
-      required+=(gcc libc6-dev libyuv-dev libopus-dev libsoxr-dev libx264-dev libopenh264-dev) ;;
+      required+=(gcc libc6-dev libyuv-dev libopus-dev libx264-dev libopenh264-dev) ;;
     run) # cores; the encoders came with their headers, see build
       required+=(libretro-nestopia)
       optional+=(libretro-gambatte libretro-mgba libretro-bsnes-mercury-balanced
@@ -24,7 +24,7 @@ for group in "$@"; do
     e2e)
       required+=(chromium) ;;
     image) # what the binary loads at run time on Debian 12, without headers
-      required+=(ca-certificates libx264-164 libopenh264-7 libsoxr0) ;;
+      required+=(ca-certificates libx264-164 libopenh264-7) ;;
     *)
       echo "packages.sh: no group $group" >&2
       exit 2 ;;

@@ -28,6 +28,7 @@ help:
 	@echo "make bench-room      CPU and memory of rooms"
 
 play: build
+	@mkdir -p games
 	@exec bin/cloudretro $(ARGS)
 
 # The packages of "run" are wanted by whoever builds too: a core makes it playable.

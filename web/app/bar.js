@@ -18,7 +18,8 @@ export class Bar {
   #actions;
   #title = h('span', { class: 'name' });
   #system = h('span', { class: 'system' });
-  #seatText = h('span', {});
+  #seatLong = h('span', { class: 'long' });
+  #seatShort = h('span', { class: 'short', 'aria-hidden': 'true' });
   #seat;
   #seats;
   #mute;
@@ -34,7 +35,7 @@ export class Bar {
     this.#seat = h('button', {
       type: 'button', class: 'seat', 'aria-haspopup': 'true', 'aria-expanded': 'false', title: 'Change the seat',
       onclick: () => this.toggleSeats(),
-    }, icon('seat'), this.#seatText);
+    }, icon('seat'), this.#seatLong, this.#seatShort);
     this.#seats = h('div', { class: 'popover', role: 'group', 'aria-label': 'Seats', hidden: true });
     this.#mute = button('sound', 'Mute', 'M', actions.mute);
     this.#volume = h('input', {
@@ -74,7 +75,9 @@ export class Bar {
     this.#title.textContent = info.title || '';
     this.#system.textContent = info.systemName || '';
     this.#seat.hidden = !info.seats;
-    this.#seatText.textContent = seatName(info);
+    this.#seatLong.textContent = seatName(info);
+    this.#seatShort.textContent = info.player ? `${info.player}/${info.seats}` : '';
+    this.#seat.setAttribute('aria-label', `${seatName(info)}, change the seat`);
     setIcon(this.#seat, info.player ? 'seat' : 'eye');
     if (this.open) this.#fillSeats();
   }

@@ -27,7 +27,7 @@ export function randomOf(seed) {
 
 /** Colours of a cover: near its system's hue, never twice the same. */
 export function paletteOf(hue, random) {
-  const base = (hue + (random() - 0.5) * 70 + 360) % 360;
+  const base = (hue + (random() - 0.5) * 130 + 360) % 360;
   const warm = (base + 150 + random() * 60) % 360;
   const hsl = (h, s, l) => `hsl(${Math.round(h % 360)} ${s}% ${l}%)`;
   return {
@@ -51,37 +51,46 @@ export function paint(canvas, game) {
   const seed = seedOf(game.id);
   const random = randomOf(seed);
   const palette = paletteOf(systemOf(game.system).hue, random);
-  const scene = game.system === 'test' ? scenes.card : scenes.all[seed % scenes.all.length];
+  const scene = game.system === 'test' ? scenes.card : scenes.all[(seed >>> 7) % scenes.all.length];
   scene(context, palette, random, WIDTH, HEIGHT);
   if (game.system !== 'test') sprite(context, palette, random);
   title(context, palette, game.title);
 }
 
-// A mirrored creature, eleven pixels square, with an outline.
+const SIZE = 12; // pixels of a creature, before it is doubled
+
+// Half of a creature: dense in the middle, ragged at the edge, without crumbs.
+function half(random) {
+  const width = SIZE / 2;
+  const raw = (x, y) => Math.hypot((x + 0.5) / width, (y + 0.5 - width) / width) + random() * 0.75 < 1.12;
+  const grid = Array.from({ length: SIZE }, (_, y) => Array.from({ length: width }, (_, x) => raw(x, y)));
+  const at = (x, y) => grid[y]?.[x < 0 ? -x - 1 : x] ?? false; // mirrored at x = 0
+  return grid.map((row, y) => row.map((lit, x) => {
+    const near = at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1);
+    return lit ? near > 0 : near > 2;
+  }));
+}
+
+// A mirrored creature with eyes and an outline.
 function sprite(context, palette, random) {
-  const size = 11;
-  const half = Math.ceil(size / 2);
-  const lit = new Map();
-  for (let y = 1; y < size - 1; y++) {
-    for (let x = 1; x < half; x++) {
-      const middle = x / half;
-      if (random() > 0.28 + 0.5 * middle * Math.abs(y - 5) / 5 - (middle > 0.6 ? 0.22 : 0)) continue;
-      const colour = random() < 0.2 ? palette.light : y > 6 ? palette.shade : palette.hero;
-      lit.set(`${x},${y}`, colour);
-      lit.set(`${size - 1 - x},${y}`, colour);
-    }
-  }
-  for (const eye of [3, 7]) lit.set(`${eye},4`, palette.ink);
+  const grid = half(random);
   const scale = 2;
-  const left = WIDTH / 2 - (size * scale) / 2;
-  const top = HEIGHT - size * scale - 6;
-  const box = (key, colour, grow) => {
-    const [x, y] = key.split(',').map(Number);
+  const middle = WIDTH / 2;
+  const top = HEIGHT - SIZE * scale - 5;
+  const box = (colour, x, y, grow = 0) => {
     context.fillStyle = colour;
-    context.fillRect(left + x * scale - grow, top + y * scale - grow, scale + 2 * grow, scale + 2 * grow);
+    for (const left of [middle + x * scale, middle - (x + 1) * scale]) {
+      context.fillRect(left - grow, top + y * scale - grow, scale + 2 * grow, scale + 2 * grow);
+    }
   };
-  for (const key of lit.keys()) box(key, palette.ink, 1);
-  for (const [key, colour] of lit) box(key, colour, 0);
+  const each = (f) => grid.forEach((row, y) => row.forEach((lit, x) => lit && f(x, y)));
+  const belt = 7 + Math.floor(random() * 3);
+  each((x, y) => box(palette.ink, x, y, 2));
+  each((x, y) => box(y < 3 ? palette.light : y === belt ? palette.glow : y > 7 ? palette.shade : palette.hero, x, y));
+  const eye = 1 + Math.floor(random() * 2);
+  box(palette.ink, eye, 5);
+  box(palette.ink, eye, 4);
+  box('#fff', eye + 1, 4);
 }
 
 function title(context, palette, text) {

@@ -81,14 +81,11 @@ function city(c, p, random, w, h) {
 }
 
 function sea(c, p, random, w, h) {
-  sky(c, p.sky, w, h * 0.6);
-  disc(c, p.light, w / 2 + (random() - 0.5) * 40, h * 0.42, 11);
-  sky(c, [p.sky[2], p.mid, p.near], w, h);
-  sky(c, p.sky, w, h * 0.56);
-  disc(c, p.light, w / 2, h * 0.4, 11);
-  box(c, p.sky[2], 0, h * 0.56, w, h);
-  for (let y = Math.round(h * 0.56); y < h; y += 2) {
-    const depth = (y - h * 0.56) / (h * 0.44);
+  const shore = Math.round(h * 0.56);
+  sky(c, p.sky, w, shore);
+  disc(c, p.light, w / 2, h * 0.42, 12);
+  for (let y = shore; y < h; y += 2) {
+    const depth = (y - shore) / (h - shore);
     box(c, depth > 0.6 ? p.near : depth > 0.25 ? p.mid : p.far, 0, y, w, 2);
     for (let i = 0; i < 7; i++) box(c, p.glow, w / 2 + (random() - 0.5) * (16 + 60 * depth), y, 2 + 5 * depth, 1);
   }

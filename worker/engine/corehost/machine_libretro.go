@@ -21,6 +21,10 @@ type retro struct {
 
 var _ machine = (*retro)(nil)
 
+// noSystemDir stands for a system folder that nobody configured. Cores look for
+// optional files there, and nestopia loads no game without one being named.
+const noSystemDir = "/"
+
 // openLibretro opens the core of a spec and loads its game. The errors are fit
 // to be shown to a player.
 func openLibretro(spec *wire.Spec, log *slog.Logger) (machine, error) {
@@ -31,8 +35,12 @@ func openLibretro(spec *wire.Spec, log *slog.Logger) (machine, error) {
 			return nil, err
 		}
 	}
+	system := spec.SystemDir
+	if system == "" {
+		system = noSystemDir
+	}
 	core, err := libretro.Open(spec.Core, libretro.Config{
-		SystemDir: spec.SystemDir, SaveDir: spec.SaveDir, Options: spec.Options, Logger: log,
+		SystemDir: system, SaveDir: spec.SaveDir, Options: spec.Options, Logger: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open core: %w", err)

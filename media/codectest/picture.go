@@ -29,34 +29,40 @@ func fill(n int, value byte) []byte {
 	return b
 }
 
+// colour is Y, U, V.
+type colour [3]byte
+
 // Scene paints picture number n of a made-up game into p: a background of
 // tiles that scrolls, and two sprites that move against it.
 func Scene(p *media.I420, n int) {
-	for y := range p.Height {
-		for x := range p.Width {
-			p.Y[y*p.StrideY+x] = sceneAt(x, y, n, p.Height, 0)
+	planes := [3]struct {
+		data         []byte
+		stride, size int // size: pixels in a sample
+	}{{p.Y, p.StrideY, 1}, {p.U, p.StrideU, 2}, {p.V, p.StrideV, 2}}
+	sprites := [2]colour{{40, 90, 200}, {180, 180, 90}}
+	for plane, to := range planes {
+		w, h := p.Width/to.size, p.Height/to.size
+		for y := range h {
+			row := to.data[y*to.stride:][:w]
+			for x := range row {
+				row[x] = tileAt(x*to.size+n, y*to.size, plane)
+			}
 		}
-	}
-	for y := range p.Height / 2 {
-		for x := range p.Width / 2 {
-			p.U[y*p.StrideU+x] = sceneAt(2*x, 2*y, n, p.Height, 1)
-			p.V[y*p.StrideV+x] = sceneAt(2*x, 2*y, n, p.Height, 2)
+		for i, sprite := range sprites {
+			left := (20 + 3*n*(i+1)) % 200
+			top := p.Height/2 + int(20*math.Sin(float64(n)/9+float64(i)))
+			for y := max(top, 0) / to.size; y < min(top+16, p.Height)/to.size; y++ {
+				for x := left / to.size; x < min(left+16, p.Width)/to.size; x++ {
+					to.data[y*to.stride+x] = sprite[plane]
+				}
+			}
 		}
 	}
 }
 
-// sceneAt is one sample of the made-up game: the plane's value at pixel x, y of picture n.
-func sceneAt(x, y, n, height, plane int) byte {
-	palette := [4][3]byte{{60, 150, 110}, {120, 100, 140}, {90, 128, 128}, {200, 110, 150}}
-	sprites := [2][3]byte{{40, 90, 200}, {180, 180, 90}}
-	for i, s := range sprites {
-		left, top := 20+3*n*(i+1)%200, height/2+int(20*math.Sin(float64(n)/9+float64(i)))
-		if x >= left && x < left+16 && y >= top && y < top+16 {
-			return s[plane]
-		}
-	}
-	x += n
-	tile := palette[(x/16*7+y/16*13)%4]
+// tileAt is the background at pixel x, y in one plane.
+func tileAt(x, y, plane int) byte {
+	tile := [4]colour{{60, 150, 110}, {120, 100, 140}, {90, 128, 128}, {200, 110, 150}}[(x/16*7+y/16*13)%4]
 	if plane == 0 && (x%16 == 0 || y%16 == 0 || (x/4+y/4)%5 == 0) {
 		return tile[0] + 30
 	}
@@ -66,11 +72,11 @@ func sceneAt(x, y, n, height, plane int) byte {
 // Noise paints luma noise of the given amplitude, which no encoder can
 // predict, into p. Equal seeds give equal pictures.
 func Noise(p *media.I420, amplitude int, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1))
+	random := rand.NewPCG(seed, 1)
 	for y := range p.Height {
 		row := p.Y[y*p.StrideY:][:p.Width]
 		for x := range row {
-			row[x] = byte(128 - amplitude/2 + random.IntN(amplitude))
+			row[x] = byte(128 - amplitude/2 + int(random.Uint64()>>33)%amplitude)
 		}
 	}
 }

@@ -1,0 +1,323 @@
+package turn
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/turn/credential"
+)
+
+// roundTrip sends from the relayed socket to a peer and back.
+func roundTrip(t *testing.T, relay net.PacketConn, peer *net.UDPConn) {
+	t.Helper()
+	buf := make([]byte, 1500)
+	if _, err := relay.WriteTo([]byte("ping"), peer.LocalAddr()); err != nil {
+		t.Fatalf("to the peer: %v", err)
+	}
+	_ = peer.SetReadDeadline(time.Now().Add(patient))
+	n, from, err := peer.ReadFrom(buf)
+	if err != nil || string(buf[:n]) != "ping" {
+		t.Fatalf("at the peer: %q, %v", buf[:n], err)
+	}
+	if _, err := peer.WriteTo([]byte("pong"), from); err != nil {
+		t.Fatal(err)
+	}
+	_ = relay.SetReadDeadline(time.Now().Add(patient))
+	n, from, err = relay.ReadFrom(buf)
+	if err != nil || string(buf[:n]) != "pong" || from.String() != peer.LocalAddr().String() {
+		t.Fatalf("back at the client: %q from %v, %v", buf[:n], from, err)
+	}
+}
+
+func TestRelaysToAllowedPeerOnly(t *testing.T) {
+	peer, other, metadata := udp(t, "127.0.0.1:0"), udp(t, "127.0.0.1:0"), "169.254.169.254:80"
+	g := start(t, func(c *Config) { c.Peers = []Peer{peerOf(peer)} })
+	relay, err := g.good(t, "abc").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	roundTrip(t, relay, peer)
+
+	// The same IP has a permission, the other port must still get nothing ...
+	if _, err := relay.WriteTo([]byte("no"), other.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the drop of data to another port", func() bool { return g.Stats().DroppedToPeer == 1 })
+	// ... and say nothing.
+	relayed := relay.LocalAddr()
+	if _, err := other.WriteTo([]byte("no"), relayed); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the drop of data from another port", func() bool { return g.Stats().DroppedFromPeer == 1 })
+	_ = other.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+	if n, _, err := other.ReadFrom(make([]byte, 9)); err == nil {
+		t.Errorf("the other port received %d bytes", n)
+	}
+
+	// Another IP gets no permission at all.
+	to, _ := net.ResolveUDPAddr("udp4", metadata)
+	if _, err := relay.WriteTo([]byte("no"), to); err == nil {
+		t.Error("the metadata address got a permission")
+	}
+	if g.Stats().RefusedPermission == 0 {
+		t.Error("the refused permission is not counted")
+	}
+	roundTrip(t, relay, peer)
+}
+
+func TestRelayAddressReachesLoopbackAndInterfaces(t *testing.T) {
+	peer := udp(t, "0.0.0.0:0") // as a worker listens
+	port := peer.LocalAddr().(*net.UDPAddr).Port
+	g := start(t, func(c *Config) {
+		c.Listeners[0].Address = ":0"
+		c.Peers = []Peer{{netip.MustParsePrefix("0.0.0.0/0"), uint16(port)}}
+	})
+	relay, err := g.client4(t).Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	if ip := relay.LocalAddr().(*net.UDPAddr).IP; !ip.Equal(net.IPv4(127, 0, 0, 1)) {
+		t.Errorf("a client on loopback is told %s", ip)
+	}
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range interfaces {
+		ip, ok := a.(*net.IPNet)
+		if !ok || ip.IP.To4() == nil {
+			continue
+		}
+		to := &net.UDPAddr{IP: ip.IP, Port: port}
+		if _, err := relay.WriteTo([]byte("ping"), to); err != nil {
+			t.Fatalf("to %s: %v", to, err)
+		}
+		_ = peer.SetReadDeadline(time.Now().Add(patient))
+		if _, _, err := peer.ReadFrom(make([]byte, 9)); err != nil {
+			t.Errorf("by way of %s: %v", to, err)
+		}
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	peer := udp(t, "127.0.0.1:0")
+	g := start(t, func(c *Config) {
+		c.Secrets = []string{"new", secret}
+		c.Peers = []Peer{peerOf(peer)}
+	})
+	mint := func(secret string, ttl time.Duration) [2]string {
+		u, p, err := credential.Mint(secret, "abc", ttl, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return [2]string{u, p}
+	}
+	for name, test := range map[string]struct {
+		cred  [2]string
+		count func(Stats) uint64 // nil = accepted
+	}{
+		"newest secret": {mint("new", time.Hour), nil},
+		"older secret":  {mint(secret, time.Hour), nil},
+		"other secret":  {mint("other", time.Hour), func(s Stats) uint64 { return s.RefusedSecret }},
+		"expired":       {mint("new", -time.Second), func(s Stats) uint64 { return s.RefusedExpired }},
+		"no expiry":     {[2]string{"admin", "admin"}, func(s Stats) uint64 { return s.RefusedMalformed }},
+		"long name":     {[2]string{"9999999999:" + strings.Repeat("x", 300), "p"}, func(s Stats) uint64 { return s.RefusedMalformed }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			relay, err := g.client(t, test.cred[0], test.cred[1]).Allocate()
+			if test.count == nil {
+				if err != nil {
+					t.Fatal(err)
+				}
+				roundTrip(t, relay, peer)
+				relay.Close()
+				return
+			}
+			if err == nil {
+				relay.Close()
+				t.Fatal("an allocation was made")
+			}
+			if test.count(g.Stats()) == 0 {
+				t.Errorf("not counted: %+v", g.Stats())
+			}
+		})
+	}
+	until(t, "the end of all allocations", func() bool { return g.Stats().Allocations == 0 })
+}
+
+// A game must not end because the credential does.
+func TestExpiredCredentialKeepsItsAllocation(t *testing.T) {
+	peer := udp(t, "127.0.0.1:0")
+	g := start(t, func(c *Config) { c.Peers = []Peer{peerOf(peer)} })
+	username, password, err := credential.Mint(secret, "abc", 2*time.Second, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, _ := credential.Parse(username)
+	client := g.client(t, username, password)
+	relay, err := client.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	until(t, "the expiry", func() bool { return u.Expired(time.Now()) })
+	roundTrip(t, relay, peer) // needs a new permission and a channel binding
+	if _, err := g.client(t, username, password).Allocate(); err == nil {
+		t.Error("another allocation was made")
+	}
+	if n := g.Stats().RefusedExpired; n != 1 {
+		t.Errorf("%d refusals are counted", n)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	g := start(t, func(c *Config) { c.MaxPerUser, c.MaxAllocations = 2, 3 })
+	allocate := func(session string) (net.PacketConn, error) { return g.good(t, session).Allocate() }
+	var open []net.PacketConn
+	for _, session := range []string{"a", "a", "b"} {
+		relay, err := allocate(session)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, relay)
+	}
+	for _, session := range []string{"a", "c"} {
+		if relay, err := allocate(session); err == nil {
+			relay.Close()
+			t.Errorf("%s has one too many", session)
+		}
+	}
+	if n := g.Stats().RefusedQuota; n != 2 {
+		t.Errorf("%d refusals are counted", n)
+	}
+	open[0].Close()
+	until(t, "the release", func() bool { return g.Stats().Allocations == 2 })
+	relay, err := allocate("c")
+	if err != nil {
+		t.Fatalf("after one was closed: %v", err)
+	}
+	for _, r := range append(open[1:], relay) {
+		r.Close()
+	}
+}
+
+func TestLearnsPeersFromCoordinators(t *testing.T) {
+	peer := udp(t, "127.0.0.1:0")
+	one := newCoordinator(t, secret)
+	g := start(t, func(c *Config) {
+		c.Coordinators = []string{one.URL, strings.TrimPrefix(one.URL, "http://") + "/x"}
+	})
+	until(t, "joining", func() bool { return one.joined() == 1 })
+	one.mu.Lock()
+	gate := one.gates[0]
+	one.mu.Unlock()
+	if err := gate.Validate(); err != nil || gate.URLs[0] != g.URLs()[0] {
+		t.Errorf("announced as %+v, %v", gate, err)
+	}
+	if g.peers.allowsIP(netip.MustParseAddr("127.0.0.1")) {
+		t.Error("loopback is relayed to before it is listed")
+	}
+	one.push(peer.LocalAddr().String())
+	until(t, "the peer", func() bool { return g.Stats().Peers == 1 })
+	relay, err := g.good(t, "abc").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer relay.Close()
+	roundTrip(t, relay, peer)
+
+	// The coordinator goes and comes back without knowing any worker yet.
+	one.mu.Lock()
+	one.peers = nil
+	one.mu.Unlock()
+	one.drop()
+	until(t, "joining again", func() bool { return one.joined() == 2 })
+	roundTrip(t, relay, peer)
+	one.close()
+	roundTrip(t, relay, peer)
+}
+
+func TestTriesEachSecretAtTheCoordinator(t *testing.T) {
+	c := newCoordinator(t, "old")
+	g := start(t, func(cfg *Config) { cfg.Secrets, cfg.Coordinators = []string{"new", "old"}, []string{c.URL} })
+	until(t, "joining", func() bool { return c.joined() == 1 })
+	if c.mu.Lock(); c.refused != 1 {
+		t.Errorf("refused %d times", c.refused)
+	}
+	c.mu.Unlock()
+	g.stop()
+}
+
+func TestAttendErrors(t *testing.T) {
+	c := newCoordinator(t, "other")
+	g := start(t, nil)
+	target, err := signal.URL(c.URL, "/ws/turn")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var refused *signal.Error
+	if accepted, err := g.attend(t.Context(), target, secret); accepted || !errors.As(err, &refused) || refused.Code != signal.CodeDenied {
+		t.Errorf("with a wrong secret: %v, %v", accepted, err)
+	}
+	if _, err := g.attend(t.Context(), strings.TrimSuffix(target, "turn"), secret); err == nil {
+		t.Error("at a wrong path")
+	}
+}
+
+// Run ends with open allocations, without a leak (see TestMain), and frees its port.
+func TestStopsWithOpenAllocations(t *testing.T) {
+	peer := udp(t, "127.0.0.1:0")
+	g := start(t, func(c *Config) { c.Peers = []Peer{peerOf(peer)} })
+	for range 3 {
+		relay, err := g.good(t, "abc").Allocate()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer relay.Close() // ends the client's own timers
+		roundTrip(t, relay, peer)
+	}
+	address := g.address()
+	g.stop()
+	if n := g.Stats().Allocations; n != 0 {
+		t.Errorf("%d allocations are left", n)
+	}
+	udp(t, address)
+}
+
+func TestRunFailsWhenAListenerDoes(t *testing.T) {
+	g, err := New(Config{Listeners: []Listener{{UDP, "127.0.0.1:0"}}, Secrets: []string{secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Run(t.Context()); err == nil {
+		t.Error("Run of a closed gate ends without an error")
+	}
+}
+
+// Garbage and requests without a credential are answered, if at all, with no
+// more than the protocol needs, and end nothing.
+func TestGarbage(t *testing.T) {
+	g := start(t, nil)
+	conn := udp(t, "127.0.0.1:0")
+	to, _ := net.ResolveUDPAddr("udp4", g.address())
+	for _, data := range []string{"", "x", strings.Repeat("\x00", 20), strings.Repeat("\xff", 1700), "\x40\x00\x00\x04abcd", "\x00\x03\x00\x00\x21\x12\xa4\x42abcdefghijkl"} {
+		if _, err := conn.WriteTo([]byte(data), to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	relay, err := g.good(t, "abc").Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	relay.Close()
+}

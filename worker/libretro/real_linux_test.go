@@ -57,10 +57,16 @@ func child(t *testing.T, test string, what any) (string, error) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+test+"$", "-test.v", "-test.count=1")
-	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	cmd.Env = childEnviron(text)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// childEnviron hands text over, and ends the race detector's wait of a second
+// at the end of each process.
+func childEnviron(text []byte) []string {
+	return append(os.Environ(), childEnv+"="+string(text), "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 }
 
 // inChild decodes what the parent sent, or skips the test in the parent.

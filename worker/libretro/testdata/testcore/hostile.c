@@ -26,7 +26,7 @@ void fault(const struct script *s, const char *what) {
 	bool leave = strcmp(what, "exit") == 0, stop = strcmp(what, "abort") == 0;
 	if (!(crash || hang || leave || stop) || !may(s))
 		return;
-	int *volatile nowhere = NULL;
+	volatile int *volatile nowhere = NULL;
 	if (crash)
 		*nowhere = 1; // SIGSEGV
 	while (hang)

@@ -3,7 +3,7 @@
 //   format=0rgb1555|xrgb8888|rgb565  pitch=extra bytes of a row
 //   audio=batch|per-sample|none  slow_ms=how long a run sleeps  dupe_every=n: each nth picture is NULL
 //   state_size=bytes a state is padded to  options=v0|v1|v1intl|v2|v2intl  variable=key:text of SET_VARIABLES
-//   fail=1: the game is refused
+//   fail=1: the game is refused  still=1: only the first picture is painted, and sent for ever
 //   input_faults=1: SELECT with L2 crashes, with R2 hangs, with L3 exits
 //   refresh=width:height:pitch:format: an extra picture with just these numbers
 //   hostile=name,name: see the table below
@@ -104,6 +104,8 @@ static void read_word(struct script *s, const char *key, char *value) {
 		snprintf(s->refresh, sizeof s->refresh, "%s", value);
 	else if (strcmp(key, "fail") == 0)
 		s->fail = true;
+	else if (strcmp(key, "still") == 0)
+		s->still = true;
 	else if (strcmp(key, "input_faults") == 0)
 		s->input_faults = true;
 	else if (strcmp(key, "variable") == 0)

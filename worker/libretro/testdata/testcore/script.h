@@ -32,7 +32,7 @@ struct script {
 	float aspect;
 	enum audio audio;
 	uint32_t hostile;
-	bool fail, input_faults;
+	bool fail, input_faults, still;
 	char options[16], once[256], refresh[64];
 	struct event events[MAX_EVENTS];
 	size_t event_count;

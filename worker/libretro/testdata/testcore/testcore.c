@@ -138,13 +138,18 @@ static void cells(unsigned y, uint32_t bits, unsigned count) {
 }
 
 static void paint(uint16_t buttons) {
-	if (script.width > 4096 || script.height > 4096)
-		return;
 	put(0, 0, script.width, script.height, tint);
 	cells(0, state.frame, 32);
 	cells(8, buttons, 16);
 	put((unsigned)state.square[1].x, (unsigned)state.square[1].y, (unsigned)side, (unsigned)side, 0xffff00);
 	put((unsigned)state.square[0].x, (unsigned)state.square[0].y, (unsigned)side, (unsigned)side, 0xffffff);
+}
+
+static void show(uint16_t buttons) {
+	if (script.width > 4096 || script.height > 4096)
+		return;
+	if (!script.still || state.frame == 1)
+		paint(buttons);
 	bool dupe = script.dupe_every && state.frame % script.dupe_every == 0;
 	unsigned bytes = script.format == RETRO_PIXEL_FORMAT_XRGB8888 ? 4 : 2;
 	frontend.video(dupe ? NULL : pixels, script.width, script.height, (size_t)script.width * bytes + script.pitch);
@@ -254,7 +259,7 @@ void retro_run(void) {
 	move(1, pad(1));
 	if (script.slow_ms)
 		nanosleep(&(struct timespec){script.slow_ms / 1000, script.slow_ms % 1000 * 1000000L}, NULL);
-	paint(buttons);
+	show(buttons);
 	beep(buttons >> RETRO_DEVICE_ID_JOYPAD_A & 1);
 	hostile_run(&script, &frontend);
 	if (script.refresh[0])

@@ -12,8 +12,8 @@ set -euo pipefail
 required=() optional=()
 for group in "$@"; do
   case $group in
-    build) # the compiler, headers, libyuv and Opus to link
-      required+=(gcc libc6-dev libyuv-dev libopus-dev libx264-dev libopenh264-dev) ;;
+    build) # the compiler, headers (libretro.h is in retroarch-dev), libyuv and Opus to link
+      required+=(gcc libc6-dev retroarch-dev libyuv-dev libopus-dev libx264-dev libopenh264-dev) ;;
     run) # cores; the encoders came with their headers, see build
       required+=(libretro-nestopia)
       optional+=(libretro-gambatte libretro-mgba libretro-bsnes-mercury-balanced

@@ -7,22 +7,31 @@ import (
 	"syscall"
 )
 
-// explain adds to an error of a listening socket the key it comes from and
-// what helps. Other errors come back as they are, with the key's section.
+// explained is an error in words for a user, in place of the text of its cause.
+type explained struct {
+	text  string
+	cause error
+}
+
+func (e explained) Error() string { return e.text }
+func (e explained) Unwrap() error { return e.cause }
+
+// explain tells of an error of a listening socket by the key it comes from and
+// what helps. Errors of another kind come back as they are.
 func explain(err error, key, value, protocol string) error {
-	if err == nil {
-		return nil
-	}
+	text := ""
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s %q: address already in use: another program listens there (see it with: ss -lnp %s); stop it or set another address: --set %s=... or %s: %w",
-			key, value, ssFlag(protocol), key, variableOf(key), err)
+		text = fmt.Sprintf("%s %q: address already in use: another program listens there (ss -lnp %s shows which); stop it, or set another address: --set %s=... or %s=...",
+			key, value, ssFlag(protocol), key, variableOf(key))
 	case errors.Is(err, syscall.EACCES):
-		return fmt.Errorf("%s %q: this user may not listen there; choose a port from 1024 up or give the right (setcap cap_net_bind_service=+ep): %w", key, value, err)
+		text = fmt.Sprintf("%s %q: this user may not listen there; choose a port from 1024 up, or give the right: setcap cap_net_bind_service=+ep on the binary", key, value)
 	case errors.Is(err, syscall.EADDRNOTAVAIL):
-		return fmt.Errorf("%s %q: this machine has no such address (see: ip address); leave the host out to listen on all: %w", key, value, err)
+		text = fmt.Sprintf("%s %q: this machine has no such address (ip address shows those it has); leave the host out to listen on all", key, value)
+	default:
+		return err
 	}
-	return err
+	return explained{text, err}
 }
 
 func ssFlag(protocol string) string {

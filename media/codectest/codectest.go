@@ -200,7 +200,7 @@ func (s *Suite) testCeiling(t *testing.T) {
 
 // testSizes opens the sizes of real consoles, and the limits.
 func (s *Suite) testSizes(t *testing.T) {
-	for _, size := range [][2]int{{160, 144}, {240, 160}, {256, 224}, {384, 224}, {320, 288}, {512, 480}, {1280, 1024}, {1024, 1280}, {16, 16}, {18, 34}} {
+	for _, size := range [][2]int{{160, 144}, {240, 160}, {256, 224}, {384, 224}, {320, 288}, {512, 480}, {1280, 1024}, {1024, 1280}, {media.MaxWidth, media.MaxHeight}, {16, 16}, {18, 34}} {
 		cfg := s.Config
 		cfg.Width, cfg.Height = size[0], size[1]
 		e := s.open(t, cfg)

@@ -2,6 +2,7 @@ package h264
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -102,38 +103,68 @@ func TestErrorsAreKinds(t *testing.T) {
 	}
 }
 
+// Times of one thread for the picture of a NES that scrolls.
 func BenchmarkEncode(b *testing.B) {
+	profiles := []struct {
+		name    string
+		profile media.Profile
+	}{{"baseline", media.ProfileBaseline}, {"main", media.ProfileMain}, {"high", media.ProfileHigh}}
 	for _, library := range []string{LibraryX264, LibraryOpenH264} {
-		for _, size := range []struct {
-			name string
-			w, h int
-		}{{"256x240", 256, 240}, {"512x480", 512, 480}} {
-			b.Run(library+"/"+size.name, func(b *testing.B) {
-				need(b, library)
-				benchmarkEncode(b, media.VideoConfig{Width: size.w, Height: size.h, FPS: 60.0988, Library: library})
-			})
+		for _, p := range profiles {
+			for scale := 1; scale <= 2; scale++ {
+				b.Run(fmt.Sprintf("%s/%s/%dx", library, p.name, scale), func(b *testing.B) {
+					need(b, library)
+					cfg := config(library)
+					cfg.Profile = p.profile
+					benchmarkEncode(b, cfg, scale)
+				})
+				if library == LibraryOpenH264 && scale == 2 {
+					return // it has one profile
+				}
+			}
 		}
 	}
 }
 
-func benchmarkEncode(b *testing.B, cfg media.VideoConfig) {
+func benchmarkEncode(b *testing.B, cfg media.VideoConfig, scale int) {
+	var scene []*media.I420
+	for n := range 120 {
+		pic := codectest.NewI420(cfg.Width, cfg.Height, 0, 128, 128)
+		codectest.Scene(pic, n)
+		scene = append(scene, enlarge(pic, scale))
+	}
+	cfg.Width, cfg.Height = scene[0].Width, scene[0].Height
 	e, err := Open(cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer e.Close()
-	var scene []*media.I420
-	for n := range 60 {
-		pic := codectest.NewI420(cfg.Width, cfg.Height, 0, 128, 128)
-		codectest.Scene(pic, n)
-		scene = append(scene, pic)
-	}
 	var dst []byte
+	size := 0
 	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
+	i := 0
+	for b.Loop() {
 		if dst, _, err = e.Encode(dst[:0], scene[i%len(scene)], false); err != nil {
 			b.Fatal(err)
 		}
+		size += len(dst)
+		i++
 	}
+	b.ReportMetric(float64(size)*8*cfg.FPS/float64(i)/1000, "kbit/s")
+}
+
+// enlarge repeats each sample of a picture.
+func enlarge(p *media.I420, scale int) *media.I420 {
+	out := codectest.NewI420(p.Width*scale, p.Height*scale, 0, 0, 0)
+	plane := func(dst, src []byte, dstStride, srcStride, w, h int) {
+		for y := range h {
+			for x := range w {
+				dst[y*dstStride+x] = src[y/scale*srcStride+x/scale]
+			}
+		}
+	}
+	plane(out.Y, p.Y, out.StrideY, p.StrideY, out.Width, out.Height)
+	plane(out.U, p.U, out.StrideU, p.StrideU, out.Width/2, out.Height/2)
+	plane(out.V, p.V, out.StrideV, p.StrideV, out.Width/2, out.Height/2)
+	return out
 }

@@ -17,6 +17,9 @@ const (
 	browserRate   = 20  // messages a second, in the long run
 	browserBurst  = 120 // messages at once: a start and all its candidates
 	maxViolations = 200 // messages over the rate before the socket is cut
+
+	// resumePatience is shorter than a page waits for the answer to a resume.
+	resumePatience = 5 * time.Second
 )
 
 // browser is one page's socket. Its fields belong to the goroutine that reads.
@@ -236,7 +239,7 @@ func (b *browser) resume(ctx context.Context, e signal.Envelope) error {
 // awaitWorker waits for a worker to be connected, as after a restart all come
 // back within seconds.
 func (b *browser) awaitWorker(ctx context.Context, id string) bool {
-	timeout := time.NewTimer(requestTimeout)
+	timeout := time.NewTimer(resumePatience)
 	defer timeout.Stop()
 	for {
 		w, changed := b.c.registry.workerOrWait(id)

@@ -3,7 +3,7 @@
 package libretro
 
 /*
-#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra -Werror
+#cgo CFLAGS: -std=gnu11 -O2 -Wall -Wextra
 #cgo LDFLAGS: -ldl -lpthread
 #include <stdlib.h>
 #include <string.h>

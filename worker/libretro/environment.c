@@ -83,6 +83,12 @@ static bool get_perf(struct retro_perf_callback *to) {
 	return true;
 }
 
+// give answers with a path; false if there is none.
+static bool give(const char **to, const char *path) {
+	*to = path;
+	return path != NULL;
+}
+
 // without handles the commands that mean something without data.
 static bool without(unsigned cmd, bool *known) {
 	*known = true;
@@ -124,15 +130,12 @@ static bool get(unsigned cmd, void *data, bool *known) {
 	case RETRO_ENVIRONMENT_GET_VARIABLE:
 		return bridge_option_get(data);
 	case RETRO_ENVIRONMENT_GET_LIBRETRO_PATH:
-		*(const char **)data = bridge.path;
-		return bridge.path != NULL;
+		return give(data, bridge.path);
 	case RETRO_ENVIRONMENT_GET_SYSTEM_DIRECTORY:
 	case RETRO_ENVIRONMENT_GET_CORE_ASSETS_DIRECTORY:
-		*(const char **)data = bridge.system_dir;
-		return bridge.system_dir != NULL;
+		return give(data, bridge.system_dir);
 	case RETRO_ENVIRONMENT_GET_SAVE_DIRECTORY:
-		*(const char **)data = bridge.save_dir;
-		return bridge.save_dir != NULL;
+		return give(data, bridge.save_dir);
 	case RETRO_ENVIRONMENT_GET_LOG_INTERFACE:
 		((struct retro_log_callback *)data)->log = bridge_log;
 		return true;

@@ -94,7 +94,7 @@ func TestRealCores(t *testing.T) {
 	for name, core := range realCores() {
 		t.Run(name, func(t *testing.T) {
 			if core.Path = findCore(name); core.Path == "" {
-				t.Skipf("SKIPPED: no %s: apt-get install libretro-%s", name, strings.ReplaceAll(name, "_", "-"))
+				t.Skipf("SKIPPED: no %s: apt-get install libretro-%s", name, strings.NewReplacer("mednafen", "beetle", "_", "-").Replace(name))
 			}
 			core.Game = filepath.Join(t.TempDir(), "game."+core.Ext)
 			if err := os.WriteFile(core.Game, core.rom(), 0o600); err != nil {

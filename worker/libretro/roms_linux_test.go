@@ -1,3 +1,5 @@
+//go:build cgo
+
 package libretro_test
 
 import "encoding/binary"

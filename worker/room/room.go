@@ -22,6 +22,9 @@ import (
 	"github.com/cloudretro/cloudretro/worker/peer"
 )
 
+// firstGrace is how long a room waits for its first member at least.
+const firstGrace = 15 * time.Second
+
 // DefaultMaxMembers is how many browsers a room takes if Config does not say.
 const DefaultMaxMembers = 64
 
@@ -52,8 +55,7 @@ type Config struct {
 	ID     string       // signal.ValidRoomID
 	Game   signal.Game  // what is played
 	Seats  int          // 0..signal.MaxPlayers; more makes no sense to the engine
-	// Grace is how long the room outlives its last member; it also is the time
-	// for the first one to come.
+	// Grace is how long the room outlives its last member.
 	Grace      time.Duration
 	Profile    media.Profile // that the engine begins with
 	MaxMembers int           // 0 = DefaultMaxMembers
@@ -133,7 +135,7 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 	defer stopEngine()
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(engineCtx) }()
-	r.grace = time.NewTimer(r.cfg.Grace)
+	r.grace = time.NewTimer(max(r.cfg.Grace, firstGrace))
 	defer r.grace.Stop()
 
 	var result error

@@ -1,0 +1,262 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/worker/peer"
+	"github.com/cloudretro/cloudretro/worker/room"
+)
+
+// Bounds of sessions.
+const (
+	maxSessions    = 4096
+	sessionQueue   = 128              // messages; overflow: refused with an error
+	requestTimeout = 10 * time.Second // for one start, join or offer
+)
+
+// session is one browser at this worker, from start or join to its end. It
+// survives the coordinator: whichever link spoke of it last hears of it. Its
+// goroutine, run, does what the coordinator asks in the order of asking.
+type session struct {
+	worker *Worker
+	id     string
+	link   atomic.Pointer[link]
+	inbox  chan signal.Envelope
+	ended  chan string // from the room: why the browser is gone; capacity 1
+
+	// Of run only.
+	peer   *peer.Peer
+	member *room.Member
+	room   *room.Room
+}
+
+// sessions is the table of them. Its methods may be called from any goroutine.
+type sessions struct {
+	mu      sync.Mutex
+	byID    map[string]*session
+	closing bool
+	group   sync.WaitGroup
+}
+
+func (t *sessions) find(id string) *session {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.byID[id]
+}
+
+func (t *sessions) len() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID)
+}
+
+// close lets no new session start.
+func (t *sessions) close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closing = true
+}
+
+// wait returns when all sessions have ended, after close.
+func (t *sessions) wait() { t.group.Wait() }
+
+// start makes a session and runs it with the message that asked for it.
+func (t *sessions) start(w *Worker, l *link, e signal.Envelope) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case t.closing:
+		return signal.Errorf(signal.CodeFull, "the worker is going down")
+	case t.byID[e.Session] != nil:
+		return signal.Errorf(signal.CodeBadRequest, "the session plays already")
+	case len(t.byID) >= maxSessions:
+		return signal.Errorf(signal.CodeFull, "the worker has %d sessions", maxSessions)
+	}
+	s := &session{worker: w, id: e.Session, inbox: make(chan signal.Envelope, sessionQueue), ended: make(chan string, 1)}
+	s.link.Store(l)
+	t.byID[s.id] = s
+	t.group.Go(func() {
+		s.run(e)
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.byID, s.id)
+	})
+	return nil
+}
+
+// handle takes one message of a coordinator. An error goes back to it.
+func (w *Worker) handle(l *link, e signal.Envelope) error {
+	switch e.Type {
+	case signal.TypeStart, signal.TypeJoin, signal.TypeOffer, signal.TypeCandidate, signal.TypeLeave, signal.TypeResume:
+	case signal.TypeError:
+		l.log.Debug("coordinator reports an error", "data", signal.Clip(string(e.Data)))
+		return nil
+	default:
+		return signal.Errorf(signal.CodeBadRequest, "a coordinator does not send %q to a worker", e.Type)
+	}
+	if e.Session == "" {
+		return signal.Errorf(signal.CodeBadRequest, "%s lacks a session", e.Type)
+	}
+	if e.Type == signal.TypeStart || e.Type == signal.TypeJoin {
+		return w.sessions.start(w, l, e)
+	}
+	s := w.sessions.find(e.Session)
+	switch {
+	case s != nil:
+		s.link.Store(l)
+		return s.post(e)
+	case e.Type == signal.TypeResume:
+		l.send(signal.TypeClosed, "", e.Session, signal.Closed{Reason: "the session has ended"})
+		return nil
+	case e.Type == signal.TypeOffer:
+		return signal.Errorf(signal.CodeNotFound, "the session has ended")
+	}
+	return nil // a candidate or a leave that crossed the end
+}
+
+func (s *session) post(e signal.Envelope) error {
+	if e.Type == signal.TypeResume {
+		return nil // its link is noted
+	}
+	select {
+	case s.inbox <- e:
+		return nil
+	default:
+		return signal.Errorf(signal.CodeBadRequest, "too many messages at once")
+	}
+}
+
+// run opens the session and serves it to its end.
+func (s *session) run(first signal.Envelope) {
+	answer, err := s.begin(first)
+	if err != nil {
+		s.tell(signal.TypeError, first.ID, asError(err))
+		return
+	}
+	s.tell(signal.TypeAnswer, first.ID, answer)
+	for {
+		select {
+		case reason := <-s.ended:
+			s.tell(signal.TypeClosed, "", signal.Closed{Reason: signal.Clip(reason)})
+			return
+		case e := <-s.inbox:
+			if e.Type == signal.TypeLeave {
+				s.member.Release()
+				<-s.ended
+				return
+			}
+			if err := s.serve(e); err != nil {
+				s.tell(signal.TypeError, e.ID, asError(err))
+			}
+		}
+	}
+}
+
+func (s *session) tell(t signal.Type, id string, payload any) {
+	s.link.Load().send(t, id, s.id, payload)
+}
+
+// begin takes a place in a new room or a running one.
+func (s *session) begin(e signal.Envelope) (signal.Answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	if e.Type == signal.TypeStart {
+		start, err := signal.Read[signal.Start](e)
+		if err != nil {
+			return signal.Answer{}, err
+		}
+		r, err := s.worker.openRoom(start.Game)
+		if err != nil {
+			return signal.Answer{}, err
+		}
+		answer, err := s.enter(ctx, r.Room, 0, start.SDP, start.Host)
+		if err != nil {
+			r.cancel() // nobody else knows of it
+		}
+		return answer, err
+	}
+	join, err := signal.Read[signal.Join](e)
+	if err != nil {
+		return signal.Answer{}, err
+	}
+	r := s.worker.rooms.find(join.Room)
+	if r == nil {
+		return signal.Answer{}, signal.Errorf(signal.CodeNotFound, "the room does not exist, or has ended")
+	}
+	return s.enter(ctx, r, join.Player, join.SDP, join.Host)
+}
+
+// enter brings the browser into a room.
+func (s *session) enter(ctx context.Context, r *room.Room, wish int, offer, host string) (signal.Answer, error) {
+	m, err := r.Reserve(ctx, wish)
+	if err != nil {
+		return signal.Answer{}, err
+	}
+	p, err := s.worker.media.Open(m.Events())
+	if err != nil {
+		m.Release()
+		return signal.Answer{}, err
+	}
+	sdp, err := p.Answer(ctx, offer, host)
+	if err == nil {
+		err = m.Attach(p, func(reason string) { s.ended <- reason })
+	}
+	if err != nil {
+		p.Close()
+		m.Release()
+		return signal.Answer{}, err
+	}
+	s.peer, s.member, s.room = p, m, r
+	return s.answer(sdp), nil
+}
+
+func (s *session) answer(sdp string) signal.Answer {
+	game := s.room.Game()
+	return signal.Answer{
+		SDP: sdp, Room: s.room.ID(), Game: game.ID, Title: game.Title, System: game.System,
+		Player: s.member.Player(), Seats: s.room.Seats(),
+	}
+}
+
+// serve does what comes while the session runs.
+func (s *session) serve(e signal.Envelope) error {
+	switch e.Type {
+	case signal.TypeCandidate:
+		c, err := signal.Read[signal.Candidate](e)
+		if err != nil {
+			return err
+		}
+		return s.peer.AddCandidate(c.Candidate, c.SDPMid, c.SDPMLineIndex)
+	case signal.TypeOffer:
+		offer, err := signal.Read[signal.Offer](e)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+		defer cancel()
+		sdp, err := s.peer.Answer(ctx, offer.SDP, "")
+		if err != nil {
+			return err
+		}
+		s.tell(signal.TypeAnswer, e.ID, s.answer(sdp))
+	}
+	return nil
+}
+
+// asError classifies what went wrong for whoever asked.
+func asError(err error) *signal.Error {
+	switch {
+	case errors.Is(err, room.ErrFull):
+		return signal.Errorf(signal.CodeFull, "%v", err)
+	case errors.Is(err, room.ErrClosed):
+		return signal.Errorf(signal.CodeNotFound, "%v", err)
+	case errors.Is(err, peer.ErrOffer):
+		return signal.Errorf(signal.CodeBadRequest, "%v", err)
+	}
+	return signal.AsError(err)
+}

@@ -1,0 +1,210 @@
+// Package worker is the role that owns rooms: it announces its games to every
+// coordinator, opens a core process for each game that is started, and sends
+// picture and sound straight to the browsers. It is the only authority over its
+// own places: coordinators ask, it grants or refuses. When all coordinators are
+// gone, games go on.
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/library"
+	"github.com/cloudretro/cloudretro/worker/peer"
+)
+
+// resolveTimeout bounds the look-up of Config.PublicAddress.
+const resolveTimeout = 3 * time.Second
+
+// Worker is the role. New makes it, Run runs it.
+type Worker struct {
+	cfg     Config
+	log     *slog.Logger
+	id      string // new at each start
+	media   *peer.Listener
+	probe   net.Listener // nil = none
+	library *library.Library
+	links   []*link
+	open    openEngine
+
+	rooms    rooms
+	sessions sessions
+}
+
+// New checks cfg and binds the media port and the probe, so that a port in use
+// is an error here, which wraps ErrMedia or ErrProbe and that of package net. It
+// fails if this build cannot run core processes. Call Run, or Close if Run will
+// not be called.
+func New(cfg Config) (*Worker, error) {
+	if err := engine.Available(); err != nil {
+		return nil, fmt.Errorf("worker: this build cannot play games: %w", err)
+	}
+	return newWorker(cfg, startEngine)
+}
+
+func newWorker(cfg Config, open openEngine) (*Worker, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
+	}
+	w := &Worker{cfg: cfg, log: cfg.Logger, id: signal.NewID(), open: open}
+	w.rooms.init(cfg.MaxRooms, w.roomsChanged)
+	w.sessions.byID = map[string]*session{}
+	w.library = library.New(library.Config{
+		Logger: cfg.Logger, BasePath: cfg.LibraryPath, Cores: cfg.Cores, CoreDirs: cfg.CoreDirs,
+		Builtins: builtins(), Rescan: cfg.Rescan,
+	})
+	for _, address := range cfg.Coordinators {
+		url, err := signal.URL(address, "/ws/worker")
+		if err != nil {
+			return nil, fmt.Errorf("worker: %w", err)
+		}
+		w.links = append(w.links, newLink(w, url))
+	}
+	if err := w.bind(); err != nil {
+		return nil, errors.Join(fmt.Errorf("worker: %w", err), w.Close())
+	}
+	return w, nil
+}
+
+// bind opens the sockets.
+func (w *Worker) bind() error {
+	var err error
+	if w.cfg.ProbeAddress != "" {
+		if w.probe, err = net.Listen("tcp", w.cfg.ProbeAddress); err != nil {
+			return fmt.Errorf("listen on %w %q: %w", ErrProbe, w.cfg.ProbeAddress, err)
+		}
+	}
+	w.media, err = peer.Listen(peer.Config{
+		Logger: w.log, Address: w.cfg.MediaAddress, Port: w.cfg.MediaPort,
+		IPMap: append(w.publicIPs(), w.cfg.IPMap...),
+	})
+	if err != nil {
+		return fmt.Errorf("listen on %w %d: %w", ErrMedia, w.cfg.MediaPort, err)
+	}
+	return nil
+}
+
+// publicIPs are the addresses that Config.PublicAddress stands for. A name
+// that cannot be looked up costs its candidates, not the worker.
+func (w *Worker) publicIPs() []string {
+	name := w.cfg.PublicAddress
+	if name == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(name); err == nil {
+		return []string{name}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+	if err != nil {
+		w.log.Warn("worker.network.publicAddress cannot be looked up and is not announced", "name", name, "error", err)
+	}
+	out := make([]string, 0, len(ips))
+	for _, ip := range ips {
+		out = append(out, ip.Unmap().String())
+	}
+	return out
+}
+
+// Run joins the coordinators and plays until ctx ends: then all rooms end, the
+// browsers are told, and Run returns nil after the last goroutine has ended. It
+// is called once.
+func (w *Worker) Run(ctx context.Context) error {
+	w.library.Scan()
+	linkCtx, unlink := context.WithCancel(context.WithoutCancel(ctx))
+	defer unlink()
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return w.library.Run(ctx, w.libraryChanged) })
+	group.Go(func() error { return w.serveProbe(ctx) })
+	var links sync.WaitGroup
+	for _, l := range w.links {
+		links.Go(func() { l.run(linkCtx) })
+	}
+	w.log.Info("worker", "id", w.id, "media", w.media.Port(), "games", len(w.library.Games()), "rooms", w.cfg.MaxRooms)
+	err := group.Wait() // when ctx ends
+	w.sessions.close()
+	w.rooms.close()
+	w.sessions.wait()
+	unlink()
+	links.Wait()
+	return errors.Join(err, w.Close())
+}
+
+// Close frees the sockets of a worker that does not run.
+func (w *Worker) Close() error {
+	var errs []error
+	if w.media != nil {
+		errs = append(errs, w.media.Close())
+	}
+	if w.probe != nil {
+		if err := w.probe.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, fmt.Errorf("close probe: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// MediaPort is the UDP port of all media.
+func (w *Worker) MediaPort() int { return w.media.Port() }
+
+// ProbeAddr is where the probe listens, nil if it is off.
+func (w *Worker) ProbeAddr() net.Addr {
+	if w.probe == nil {
+		return nil
+	}
+	return w.probe.Addr()
+}
+
+// Status is a worker in numbers.
+type Status struct {
+	Rooms, Sessions, Games int
+	Coordinators           int // joined just now
+}
+
+// Status counts, for the operators' door.
+func (w *Worker) Status() Status {
+	s := Status{Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games())}
+	for _, l := range w.links {
+		if l.joined() {
+			s.Coordinators++
+		}
+	}
+	return s
+}
+
+func (w *Worker) roomsChanged() {
+	for _, l := range w.links {
+		l.announceRooms()
+	}
+}
+
+func (w *Worker) libraryChanged() {
+	for _, l := range w.links {
+		l.announceLibrary()
+	}
+}
+
+// register is how the worker introduces itself now.
+func (w *Worker) register(nonce string) signal.Register {
+	r := signal.Register{
+		ID: w.id, Name: w.cfg.Name, Zone: w.cfg.Zone, MAC: signal.MAC(w.cfg.Secret, nonce, signal.RoleWorker, w.id),
+		MaxRooms: w.cfg.MaxRooms, Games: w.library.Games(), Rooms: w.rooms.list(),
+	}
+	for _, a := range w.media.Addrs() {
+		if len(r.MediaAddrs) < signal.MaxMediaAddrs {
+			r.MediaAddrs = append(r.MediaAddrs, a.String())
+		}
+	}
+	return r
+}

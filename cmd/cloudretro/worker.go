@@ -3,8 +3,17 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker"
 	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/library"
 )
 
 // coreProcess is the hidden command by which a worker runs its own binary once
@@ -27,5 +36,76 @@ func (h *house) addWorker() error {
 	if err := h.cfg.CheckFolders(); err != nil {
 		return err
 	}
-	return errors.New("role worker: not built yet")
+	cfg := workerConfig(h.cfg)
+	cfg.Coordinators = h.coordinators(cfg.Coordinators)
+	cfg.Logger = h.log.With("role", "worker")
+	w, err := worker.New(cfg)
+	switch {
+	case errors.Is(err, worker.ErrMedia):
+		return explain(err, "webrtc.singlePort", strconv.Itoa(cfg.MediaPort), "udp")
+	case errors.Is(err, worker.ErrProbe):
+		return explain(err, "worker.server.address", cfg.ProbeAddress, "tcp")
+	case err != nil:
+		return err
+	}
+	h.add("worker", w.Run, w.Close)
+	h.greeting = append(h.greeting, fmt.Sprintf("worker plays over UDP :%d for %s", w.MediaPort(), strings.Join(cfg.Coordinators, ", ")))
+	h.checks = append(h.checks, check{"worker", func() error {
+		if w.Status().Coordinators == 0 {
+			return errors.New("has joined no coordinator")
+		}
+		return nil
+	}})
+	number := func(of func(worker.Status) int) func() float64 {
+		return func() float64 { return float64(of(w.Status())) }
+	}
+	h.gauges = append(h.gauges,
+		gauge{"cloudretro_worker_rooms", "Games that run.", number(func(s worker.Status) int { return s.Rooms })},
+		gauge{"cloudretro_worker_sessions", "Browsers that play or watch.", number(func(s worker.Status) int { return s.Sessions })},
+		gauge{"cloudretro_worker_games", "Games on offer.", number(func(s worker.Status) int { return s.Games })},
+		gauge{"cloudretro_worker_coordinators", "Coordinators that are joined.", number(func(s worker.Status) int { return s.Coordinators })},
+	)
+	return nil
+}
+
+// workerConfig is what of cfg a worker takes.
+func workerConfig(cfg config.Config) worker.Config {
+	network, cores := cfg.Worker.Network, cfg.Emulator.Libretro.Cores
+	video, audio := cfg.Encoder.Video, cfg.Encoder.Audio
+	profile := media.ProfileMain
+	if video.H264.Profile == "baseline" {
+		profile = media.ProfileBaseline
+	}
+	out := worker.Config{
+		Coordinators: network.CoordinatorAddress,
+		Secret:       cfg.Secrets.Worker,
+		Name:         cfg.Worker.Name, Zone: network.Zone,
+		MediaPort: cfg.WebRTC.SinglePort, PublicAddress: network.PublicAddress, IPMap: cfg.WebRTC.ICEIPMap,
+		ProbeAddress: cfg.Worker.Server.Address,
+		MaxRooms:     cfg.Worker.Rooms.Max, RoomGrace: cfg.Worker.Rooms.Grace,
+		LibraryPath: cfg.Library.BasePath, CoreDirs: cores.Paths.Libs, SystemDir: cores.Paths.System,
+		SaveDir: existing(cfg.Emulator.Storage),
+		Video: engine.VideoSpec{
+			Codec: video.Codec, Library: video.H264.Library, Scale: video.Scale,
+			CRF: video.H264.CRF, MaxBitrate: video.H264.MaxBitrate, Profile: profile,
+		},
+		Audio: engine.AudioSpec{Frame: audio.Frame, Bitrate: audio.Bitrate, Complexity: audio.Complexity},
+	}
+	for _, system := range slices.Sorted(maps.Keys(cores.List)) {
+		core := cores.List[system]
+		out.Cores = append(out.Cores, library.Core{
+			System: system, Lib: core.Lib, Extensions: core.Roms, Folder: core.Folder,
+			Players: core.Players, Scale: core.Scale, Options: core.Options,
+		})
+	}
+	return out
+}
+
+// existing is the folder, or "" when it does not exist: only a folder that is
+// so by default may be missing (see config.CheckFolders).
+func existing(folder string) string {
+	if _, err := os.Stat(folder); err != nil {
+		return ""
+	}
+	return folder
 }

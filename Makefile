@@ -28,7 +28,7 @@ help:
 	@echo "make bench-room      CPU and memory of rooms"
 
 play: build
-	@mkdir -p games
+	@mkdir -p games saves
 	@exec bin/cloudretro $(ARGS)
 
 # The packages of "run" are wanted by whoever builds too: a core makes it playable.

@@ -140,7 +140,7 @@ type Video struct {
 type H264 struct {
 	Library    string  `yaml:"library"`    // auto, x264 or openh264
 	CRF        float64 `yaml:"crf"`        // constant quality, smaller is better
-	Profile    string  `yaml:"profile"`    // highest one offered: baseline, main or high
+	Profile    string  `yaml:"profile"`    // highest one offered: baseline or main
 	MaxBitrate int     `yaml:"maxBitrate"` // bit/s
 }
 

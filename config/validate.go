@@ -19,7 +19,7 @@ import (
 const (
 	minSecret  = 16 // characters
 	maxPlayers = 8  // as signal.MaxPlayers
-	maxScale   = 8
+	maxScale   = 4  // as the core process allows
 )
 
 // validator collects what is out of range.
@@ -80,14 +80,14 @@ func (v *validator) media(c Config) {
 	between(v, "encoder.video.scale", video.Scale, 1, maxScale)
 	v.oneOf("encoder.video.h264.library", video.H264.Library, "auto", "x264", "openh264")
 	between(v, "encoder.video.h264.crf", video.H264.CRF, 1, 51)
-	v.oneOf("encoder.video.h264.profile", video.H264.Profile, "baseline", "main", "high")
+	v.oneOf("encoder.video.h264.profile", video.H264.Profile, "baseline", "main")
 	between(v, "encoder.video.h264.maxBitrate", video.H264.MaxBitrate, 100_000, 200_000_000)
-	frames := []time.Duration{2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}
+	frames := []time.Duration{5 * time.Millisecond, 10 * time.Millisecond, 20 * time.Millisecond}
 	if !slices.Contains(frames, audio.Frame) {
-		v.add("encoder.audio.frame", "%v is no length of an Opus packet here; choose 2.5ms, 5ms, 10ms or 20ms", audio.Frame)
+		v.add("encoder.audio.frame", "%v is no length of an Opus packet here; choose 5ms, 10ms or 20ms", audio.Frame)
 	}
 	between(v, "encoder.audio.bitrate", audio.Bitrate, 6_000, 510_000)
-	between(v, "encoder.audio.complexity", audio.Complexity, 0, 10)
+	between(v, "encoder.audio.complexity", audio.Complexity, 1, 10)
 }
 
 func (v *validator) turn(t Turn) {
@@ -223,22 +223,28 @@ func between[T cmp.Ordered](v *validator, key string, value, lo, hi T) {
 
 func index(key string, i int) string { return key + "." + strconv.Itoa(i) }
 
-// defaultLibrary is library.basePath in default.yaml, which may be missing.
-const defaultLibrary = "./games"
+// Folders of default.yaml that may be missing.
+const (
+	defaultLibrary = "./games" // library.basePath
+	defaultStorage = "./saves" // emulator.storage
+)
 
 // CheckFolders reads the folders that a worker needs. The error is of type
-// Problems. That the default library is missing is none.
+// Problems. That a folder which is so by
+// default is missing is none.
 func (c Config) CheckFolders() error {
 	var v validator
 	for key, name := range map[string]string{
 		"library.basePath":                     c.Library.BasePath,
+		"emulator.storage":                     c.Emulator.Storage,
 		"emulator.libretro.cores.paths.system": c.Emulator.Libretro.Cores.Paths.System,
 	} {
 		if name == "" {
 			continue
 		}
 		_, err := os.ReadDir(name)
-		if err != nil && (name != defaultLibrary || !errors.Is(err, fs.ErrNotExist)) {
+		mayBeMissing := name == defaultLibrary || name == defaultStorage
+		if err != nil && !(mayBeMissing && errors.Is(err, fs.ErrNotExist)) {
 			v.add(key, "%q %s", name, folderRemedy(name, err))
 		}
 	}

@@ -30,14 +30,14 @@ func TestRanges(t *testing.T) {
 		{"webrtc.iceServers=[{urls: 'http://a'}]", "webrtc.iceServers.0.urls.0", "stun:"},
 		{"webrtc.iceServers=[{urls: 'turn:a'}]", "webrtc.iceServers.0", "credential"},
 		{"encoder.video.codec=vp8", "encoder.video.codec", "h264"},
-		{"encoder.video.scale=0", "encoder.video.scale", "1 to 8"},
+		{"encoder.video.scale=0", "encoder.video.scale", "1 to 4"},
 		{"encoder.video.h264.library=nvenc", "encoder.video.h264.library", "openh264"},
 		{"encoder.video.h264.crf=NaN", "encoder.video.h264.crf", "out of range"},
 		{"encoder.video.h264.profile=extended", "encoder.video.h264.profile", "baseline"},
 		{"encoder.video.h264.maxBitrate=1", "encoder.video.h264.maxBitrate", "out of range"},
-		{"encoder.audio.frame=7ms", "encoder.audio.frame", "2.5ms"},
+		{"encoder.audio.frame=7ms", "encoder.audio.frame", "5ms"},
 		{"encoder.audio.bitrate=1", "encoder.audio.bitrate", "6000"},
-		{"encoder.audio.complexity=11", "encoder.audio.complexity", "0 to 10"},
+		{"encoder.audio.complexity=11", "encoder.audio.complexity", "1 to 10"},
 		{"turn.listeners=[{protocol: tcp, address: ':1'}]", "turn.listeners.0.protocol", "udp"},
 		{"turn.listeners=[{protocol: udp}]", "turn.listeners.0.address", "host:port"},
 		{"turn.publicAddress=a:1", "turn.publicAddress", "port"},
@@ -57,7 +57,7 @@ func TestRanges(t *testing.T) {
 		{"emulator.libretro.cores.list.nes.roms=.NES", "emulator.libretro.cores.list.nes.roms.0", "without its dot"},
 		{"emulator.libretro.cores.list.nes.folder=../x", "emulator.libretro.cores.list.nes.folder", "under library.basePath"},
 		{"emulator.libretro.cores.list.nes.players=9", "emulator.libretro.cores.list.nes.players", "1 to 8"},
-		{"emulator.libretro.cores.list.nes.scale=9", "emulator.libretro.cores.list.nes.scale", "0 to 8"},
+		{"emulator.libretro.cores.list.nes.scale=9", "emulator.libretro.cores.list.nes.scale", "0 to 4"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.set, func(t *testing.T) {
@@ -115,7 +115,7 @@ func TestMasked(t *testing.T) {
 }
 
 func TestYAMLReadsBack(t *testing.T) {
-	want := mustLoad(t, Sources{Set: []string{"encoder.audio.frame=2.5ms", "emulator.libretro.cores.list.nes.options=A=b"}})
+	want := mustLoad(t, Sources{Set: []string{"encoder.audio.frame=5ms", "emulator.libretro.cores.list.nes.options=A=b"}})
 	text, err := want.YAML()
 	if err != nil {
 		t.Fatal(err)

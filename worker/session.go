@@ -33,6 +33,7 @@ type session struct {
 	peer   *peer.Peer
 	member *room.Member
 	room   *room.Room
+	host   string // by which the browser reached the coordinator
 }
 
 // sessions is the table of them. Its methods may be called from any goroutine.
@@ -211,7 +212,7 @@ func (s *session) enter(ctx context.Context, r *room.Room, wish int, offer, host
 		m.Release()
 		return signal.Answer{}, err
 	}
-	s.peer, s.member, s.room = p, m, r
+	s.peer, s.member, s.room, s.host = p, m, r, host
 	return s.answer(sdp), nil
 }
 
@@ -239,7 +240,7 @@ func (s *session) serve(e signal.Envelope) error {
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 		defer cancel()
-		sdp, err := s.peer.Answer(ctx, offer.SDP, "")
+		sdp, err := s.peer.Answer(ctx, offer.SDP, s.host)
 		if err != nil {
 			return err
 		}

@@ -35,6 +35,10 @@ func (p *Peer) addChannels() error {
 	control.OnMessage(func(m webrtc.DataChannelMessage) { p.events.Control(m.Data) })
 	control.OnClose(func() { p.finish(ErrLeft) })
 	control.OnBufferedAmountLow(p.controlDrained)
+	p.pc.SCTP().OnClose(func(error) { p.finish(ErrLeft) }) // even before the channel opened
+	p.pc.OnDataChannel(func(*webrtc.DataChannel) {
+		p.finish(fmt.Errorf("%w: it opens data channels of its own", ErrLost))
+	})
 	return nil
 }
 

@@ -234,6 +234,18 @@ func TestBrowserLeaves(t *testing.T) {
 	}
 }
 
+func TestUninvitedChannel(t *testing.T) {
+	l := listen(t, Config{})
+	_, b, _, done := connect(t, l, peertest.Options{})
+	peertest.Wait(t, "the channel", b.Open)
+	if _, err := b.PC.CreateDataChannel("more", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := peertest.Wait(t, "Run", done); !errors.Is(err, ErrLost) {
+		t.Errorf("Run = %v", err)
+	}
+}
+
 func TestICERestart(t *testing.T) {
 	l := listen(t, Config{})
 	p, b, w, _ := connect(t, l, peertest.Options{})

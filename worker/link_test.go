@@ -1,0 +1,111 @@
+package worker
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/worker/library"
+)
+
+// logBuffer is a log that may be read while it is written.
+type logBuffer struct {
+	mu   sync.Mutex
+	b    bytes.Buffer
+	said chan struct{}
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	mark(l.said)
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) waitFor(t *testing.T, text string) {
+	t.Helper()
+	timeout := time.After(10 * time.Second)
+	for {
+		l.mu.Lock()
+		found := strings.Contains(l.b.String(), text)
+		l.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-l.said:
+		case <-timeout:
+			t.Fatalf("the log never says %q:\n%s", text, l.b.String())
+		}
+	}
+}
+
+func TestWrongSecretIsLogged(t *testing.T) {
+	d := newDoor(t)
+	log := &logBuffer{said: make(chan struct{}, 1)}
+	w, err := newWorker(Config{
+		Coordinators: []string{d.address(), "127.0.0.1:1"}, Secret: "another secret", MediaAddress: "127.0.0.1",
+		Logger: slog.New(slog.NewTextHandler(log, nil)),
+	}, startEngine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	log.waitFor(t, "wrong secret")
+	log.waitFor(t, "connection refused")
+	cancel()
+	if err := <-done; err != nil {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+func TestLibraryIsAnnounced(t *testing.T) {
+	dir := t.TempDir()
+	core := filepath.Join(dir, "x_libretro.so")
+	if err := os.WriteFile(core, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	games := filepath.Join(dir, "games")
+	if err := os.Mkdir(games, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p := newPlay(t, func(c *Config) {
+		c.LibraryPath, c.Rescan = games, 100*time.Millisecond
+		c.Cores = []library.Core{{System: "ws", Lib: core, Extensions: []string{"ws"}, Players: 1, Options: map[string]string{"fail": "yes"}}}
+	})
+	if err := os.WriteFile(filepath.Join(games, "New.ws"), make([]byte, 1024), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := signal.Read[signal.Library](p.link.want(signal.TypeLibrary, ""))
+	if err != nil || len(l.Games) != 2 || l.Games[0].ID != "new" {
+		t.Fatalf("library %+v, %v", l, err)
+	}
+	p.link.send(signal.TypeStart, "1", "s", signal.Start{Game: "new", SDP: "v=0"})
+	if r := refusal(t, p.link.want(signal.TypeError, "s")); r.Code != signal.CodeFailed || !strings.Contains(r.Message, "no such core") {
+		t.Errorf("a game that cannot be played: %v", r)
+	}
+}
+
+func TestLinkQueueIsBounded(t *testing.T) {
+	l := newLink(&Worker{log: slog.New(slog.DiscardHandler)}, "ws://x")
+	l.send(signal.TypeClosed, "", "s", signal.Closed{})
+	if l.dropped.Load() != 1 || len(l.out) != 0 {
+		t.Error("queued while the coordinator is away")
+	}
+	l.up.Store(true)
+	for range linkQueue + 5 {
+		l.send(signal.TypeClosed, "", "s", signal.Closed{})
+	}
+	if l.dropped.Load() != 6 || len(l.slow) != 1 {
+		t.Errorf("%d dropped, slow %d", l.dropped.Load(), len(l.slow))
+	}
+}

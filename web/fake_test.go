@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -11,10 +12,12 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+	"github.com/pion/ice/v2"
 	"github.com/pion/webrtc/v3"
 	"github.com/pion/webrtc/v3/pkg/media"
 	"github.com/pion/webrtc/v3/pkg/media/h264reader"
@@ -34,6 +37,8 @@ type fake struct {
 	*httptest.Server
 	t    *testing.T
 	film [][]byte
+	road *road
+	mux  ice.UDPMux
 
 	mu       sync.Mutex
 	games    []signal.Game
@@ -47,6 +52,37 @@ type fake struct {
 	room     signal.Answer
 }
 
+// road is the one UDP socket of all media; while it is cut, nothing gets through.
+type road struct {
+	net.PacketConn
+	cut atomic.Bool
+}
+
+func listen(t *testing.T) *road {
+	t.Helper()
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &road{PacketConn: conn}
+}
+
+func (r *road) WriteTo(b []byte, to net.Addr) (int, error) {
+	if r.cut.Load() {
+		return len(b), nil
+	}
+	return r.PacketConn.WriteTo(b, to)
+}
+
+func (r *road) ReadFrom(b []byte) (int, net.Addr, error) {
+	for {
+		n, from, err := r.PacketConn.ReadFrom(b)
+		if err != nil || !r.cut.Load() {
+			return n, from, err
+		}
+	}
+}
+
 func newFake(t *testing.T) *fake {
 	t.Helper()
 	f := &fake{
@@ -57,6 +93,8 @@ func newFake(t *testing.T) *fake {
 		},
 		room: signal.Answer{Room: strings.Repeat("a", 26), Game: "quad", Title: "Quad", System: "nes", Player: 1, Seats: 2},
 	}
+	f.road = listen(t)
+	f.mux = webrtc.NewICEUDPMux(nil, f.road)
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", f.socket)
 	mux.HandleFunc("/api/games", func(w http.ResponseWriter, _ *http.Request) {
@@ -110,6 +148,7 @@ func (f *fake) close() {
 	f.mu.Unlock()
 	f.dropSockets()
 	f.Server.Close()
+	_ = f.mux.Close()
 }
 
 // dropSockets cuts every WebSocket, as a dying coordinator does.
@@ -147,6 +186,12 @@ func (f *fake) lastInput() []byte {
 		return nil
 	}
 	return f.inputs[len(f.inputs)-1]
+}
+
+func (f *fake) datagrams() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.inputs)
 }
 
 // tell says something on every control channel.
@@ -217,8 +262,9 @@ func (f *fake) handle(conn *websocket.Conn, peer *webrtc.PeerConnection, in sign
 			reply(signal.TypeError, refuse)
 			return nil
 		}
-		var ask signal.Start
+		var ask signal.Join
 		_ = json.Unmarshal(in.Data, &ask)
+		f.note(fmt.Sprintf("%s %d", in.Type, ask.Player))
 		peer = f.connect()
 		sdp, err := answerTo(peer, ask.SDP)
 		if err != nil {
@@ -274,7 +320,7 @@ func answerTo(peer *webrtc.PeerConnection, sdp string) (string, error) {
 func (f *fake) connect() *webrtc.PeerConnection {
 	settings := webrtc.SettingEngine{}
 	settings.SetIncludeLoopbackCandidate(true)
-	settings.SetIPFilter(func(ip net.IP) bool { return ip.IsLoopback() })
+	settings.SetICEUDPMux(f.mux)
 	engine := &webrtc.MediaEngine{}
 	if err := engine.RegisterDefaultCodecs(); err != nil {
 		f.t.Error(err)

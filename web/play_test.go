@@ -86,8 +86,8 @@ func TestInput(t *testing.T) {
 	if data[0] != 1 || len(data) != 6+10*int(data[1]) {
 		t.Errorf("datagram % x", data)
 	}
-	before := len(f.inputs)
-	wait(t, "repeats while held", func() bool { return len(f.inputs) > before+3 })
+	before := f.datagrams()
+	wait(t, "repeats while held", func() bool { return f.datagrams() > before+3 })
 	run(ctx, t, chromedp.Evaluate[chromedp.Void](`void window.dispatchEvent(new Event('blur'))`))
 	wait(t, "a blur lets go", func() bool { return f.buttons() == 0 })
 }
@@ -150,7 +150,56 @@ func TestReconnect(t *testing.T) {
 	shoot(ctx, t, "closed")
 }
 
+func TestPathLost(t *testing.T) {
+	f := newFake(t)
+	ctx := browser(t, 1280, 800)
+	run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
+	until(ctx, t, playing)
+	f.road.cut.Store(true)
+	wait(t, "an ICE restart", func() bool { return f.heard("offer") > 0 })
+	if state := eval[string](ctx, t, `cloudretro.state + ' ' + cloudretro.phase`); state != "reconnecting path" {
+		t.Errorf("state %q", state)
+	}
+	f.road.cut.Store(false)
+	until(ctx, t, `cloudretro.state === 'playing' && cloudretro.pc.connectionState === 'connected'`)
+	frames := eval[int](ctx, t, `cloudretro.video.getVideoPlaybackQuality().totalVideoFrames`)
+	until(ctx, t, fmt.Sprintf(`cloudretro.video.getVideoPlaybackQuality().totalVideoFrames > %d`, frames+10))
+	if n := f.heard("start"); n != 1 {
+		t.Errorf("%d starts, want 1", n)
+	}
+	noErrors(ctx, t)
+}
+
+func TestReload(t *testing.T) {
+	f := newFake(t)
+	ctx := browser(t, 1280, 800)
+	run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
+	until(ctx, t, playing)
+	f.mu.Lock()
+	f.room.Player = 2
+	f.mu.Unlock()
+	run(ctx, t, chromedp.Evaluate[chromedp.Void](`location.reload()`))
+	wait(t, "the old page leaves", func() bool { return f.heard("leave") == 1 })
+	wait(t, "the new page joins its old seat", func() bool { return f.heard("join 1") == 1 })
+	until(ctx, t, playing+` && cloudretro.player === 2`)
+	f.mu.Lock()
+	f.refuse = &signal.Error{Code: signal.CodeNotFound, Message: "Closed."}
+	f.mu.Unlock()
+	run(ctx, t, chromedp.Evaluate[chromedp.Void](`location.reload()`))
+	until(ctx, t, `/Start the game anew/.test(document.querySelector('.panel')?.innerText)`)
+	f.mu.Lock()
+	f.refuse = nil
+	f.mu.Unlock()
+	run(ctx, t, chromedp.Click(chromedp.CSS(".panel .primary")))
+	until(ctx, t, playing)
+	if n := f.heard("start"); n != 2 {
+		t.Errorf("%d starts, want 2", n)
+	}
+}
+
 func TestErrors(t *testing.T) {
+	f := newFake(t)
+	ctx := browser(t, 1280, 800)
 	for _, c := range []struct {
 		code    signal.Code
 		path    string
@@ -165,9 +214,9 @@ func TestErrors(t *testing.T) {
 		{"made-up", "/play/quad", "The game could not be started", 2},
 	} {
 		t.Run(fmt.Sprintf("%s%s", c.code, c.path[:5]), func(t *testing.T) {
-			f := newFake(t)
+			f.mu.Lock()
 			f.refuse = &signal.Error{Code: c.code, Message: "Words of the server."}
-			ctx := browser(t, 1280, 800)
+			f.mu.Unlock()
 			run(ctx, t, chromedp.Navigate(f.URL+c.path))
 			until(ctx, t, `window.cloudretro?.state === 'error' && document.querySelector('.panel')`)
 			text := eval[string](ctx, t, `document.querySelector('.panel').innerText`)

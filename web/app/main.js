@@ -7,7 +7,7 @@
 //
 // For tests and tools, window.cloudretro (read only):
 //   state     'menu' | 'connecting' | 'playing' | 'reconnecting' | 'error'
-//   phase     what 'connecting' or 'reconnecting' waits for: socket asking path
+//   phase     what 'connecting' or 'reconnecting' waits for: socket asking path, else null
 //   game, room, title, player, seats, geometry   what is known, or null
 //   pc        the RTCPeerConnection, or null (always null in the menu)
 //   video     the <video>, or null
@@ -176,7 +176,7 @@ async function statistics() {
 
 Object.defineProperty(window, 'cloudretro', { value: Object.freeze({
   get state() { return app.state; },
-  get phase() { return app.session?.phase ?? null; },
+  get phase() { return ['connecting', 'reconnecting'].includes(app.state) ? app.session.phase : null; },
   get game() { return app.session?.info.game || null; },
   get room() { return app.session?.info.room || null; },
   get title() { return app.session?.info.title || null; },

@@ -16,7 +16,7 @@ export function parse(location) {
   const query = new URLSearchParams(location.search);
   const relay = query.get('relay') === '1';
   if (location.pathname === '/' || location.pathname === '/index.html') return { view: 'menu' };
-  const [, kind, id, ...rest] = location.pathname.split('/');
+  const [, kind, id = '', ...rest] = location.pathname.split('/');
   const tail = rest.join('/');
   if (tail !== '') return { view: 'unknown' };
   if (kind === 'play' && GAME_ID.test(id)) return { view: 'play', game: id, relay };

@@ -120,7 +120,8 @@ export class Session extends EventTarget {
   #judge() {
     if (this.#over || !this.#hadMedia) return;
     const whole = this.#media && this.#signal.state === 'ready';
-    this.#set(whole ? 'playing' : 'reconnecting', this.#media ? 'socket' : 'path');
+    if (whole) this.#set('playing', null);
+    else this.#set('reconnecting', this.#media ? 'socket' : 'path');
   }
 
   #renewPeer() {

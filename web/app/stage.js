@@ -15,8 +15,8 @@ const SNAP = 0.9; // a whole multiple is taken if it keeps at least this much of
 export function fit(geometry, boxWidth, boxHeight, ratio = 1) {
   const turns = (((geometry.rotation | 0) % 4) + 4) % 4;
   const upright = turns % 2 === 0;
-  const nativeWidth = (upright ? geometry.width : geometry.height) || 4;
-  const nativeHeight = (upright ? geometry.height : geometry.width) || 3;
+  const nativeWidth = Number(upright ? geometry.width : geometry.height) || 4;
+  const nativeHeight = Number(upright ? geometry.height : geometry.width) || 3;
   const given = Number(geometry.aspect);
   const aspect = given > 0.2 && given < 5 ? given : nativeWidth / nativeHeight;
   let height = Math.min(boxHeight, boxWidth / aspect);

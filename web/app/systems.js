@@ -56,6 +56,6 @@ export function group(games, search = '') {
 /** A list from the server, with what is not a game left out. */
 export function validGames(list) {
   if (!Array.isArray(list)) return [];
-  return list.filter((g) => g && /^[a-z0-9][a-z0-9-]{0,63}$/.test(g.id))
+  return list.filter((g) => g && typeof g.id === 'string' && /^[a-z0-9][a-z0-9-]{0,63}$/.test(g.id))
     .map((g) => ({ id: g.id, title: String(g.title || g.id), system: String(g.system ?? ''), players: g.players | 0 }));
 }

@@ -1,0 +1,297 @@
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import { Session } from '../app/session.js';
+import { Signal } from '../app/signal.js';
+import { FakeClock, FakePeer, settle, socketFactory } from './fakes.mjs';
+
+const answer = { sdp: 'answer', room: 'r', game: 'quad', title: 'Quad', system: 'nes', player: 1, seats: 2, token: 'bound' };
+
+function begin(target = { game: 'quad', relay: false }) {
+  const clock = new FakeClock();
+  const open = socketFactory();
+  const peers = [];
+  const seen = { states: [], notices: [], geometry: [], slow: [], channels: [] };
+  const session = new Session({
+    target, url: 'ws://x/ws', clock,
+    makePeer: (options) => { peers.push(new FakePeer(options)); return peers.at(-1); },
+    makeSignal: (options) => new Signal({ ...options, open, random: () => 1 }),
+  });
+  session.addEventListener('state', ({ detail }) => seen.states.push(`${detail.state} ${detail.phase}`));
+  session.addEventListener('notice', ({ detail }) => seen.notices.push(detail));
+  session.addEventListener('slow', ({ detail }) => seen.slow.push(detail));
+  session.addEventListener('channel', ({ detail }) => seen.channels.push(detail));
+  session.start();
+  return { clock, open, peers, seen, session, get peer() { return peers.at(-1); } };
+}
+
+async function playing(target) {
+  const it = begin(target);
+  it.open.last.hello();
+  await settle();
+  it.open.last.answer(target?.room ? 'join' : 'start', 'answer', answer);
+  await settle();
+  it.peer.on.state('connected');
+  return it;
+}
+
+test('hello, start, answer, path, playing', async () => {
+  const it = begin();
+  assert.equal(it.peers.length, 1, 'the connection is made before hello');
+  it.open.last.hello();
+  await settle();
+  assert.deepEqual(it.peer.servers, [{ urls: ['turn:host'] }]);
+  assert.deepEqual(it.open.last.of('start')[0].data, { game: 'quad', sdp: 'offer' });
+  it.open.last.say('candidate', { candidate: 'early' });
+  it.open.last.answer('start', 'answer', answer);
+  await settle();
+  assert.deepEqual(it.peer.answers, ['answer']);
+  assert.deepEqual(it.peer.candidates, [{ candidate: 'early' }]);
+  it.peer.on.state('connecting');
+  it.peer.on.state('connected');
+  assert.deepEqual(it.seen.states, ['connecting asking', 'connecting path', 'playing null']);
+  const { room, player, seats, title } = it.session.info;
+  assert.deepEqual({ room, player, seats, title }, { room: 'r', player: 1, seats: 2, title: 'Quad' });
+});
+
+test('a room is joined with the wished seat, through relays when asked', async () => {
+  const it = begin({ room: 'abc', player: 2, relay: true });
+  it.open.last.hello();
+  await settle();
+  assert.equal(it.peer.relay, true);
+  assert.deepEqual(it.open.last.of('join')[0].data, { room: 'abc', player: 2, sdp: 'offer' });
+});
+
+test('own candidates are told; those of an old connection are not', async () => {
+  const it = begin();
+  const old = it.peer;
+  it.open.last.hello();
+  await settle();
+  old.on.candidate({ candidate: 'a' });
+  assert.equal(it.open.last.of('candidate').length, 1);
+  it.open.last.drop();
+  await it.clock.pass(200);
+  it.open.last.hello();
+  await settle();
+  old.on.candidate({ candidate: 'b' });
+  assert.equal(it.open.last.of('candidate').length, 0);
+});
+
+test('a socket lost before the answer begins anew, with a new connection', async () => {
+  const it = begin();
+  it.open.last.hello();
+  await settle();
+  it.open.last.drop();
+  await it.clock.pass(200);
+  assert.equal(it.session.state, 'connecting');
+  assert.equal(it.peers.length, 2);
+  assert.ok(it.peers[0].closed);
+  it.open.last.hello();
+  await settle();
+  assert.equal(it.open.last.of('start').length, 1);
+  assert.equal(it.open.last.of('resume').length, 0);
+});
+
+for (const [code, join] of [['no-worker', false], ['full', false], ['not-found', true], ['failed', false], ['denied', false]]) {
+  test(`a start refused with ${code} ends in an error one can read`, async () => {
+    const it = begin(join ? { room: 'abc', relay: false } : undefined);
+    it.open.last.hello();
+    await settle();
+    it.open.last.answer(join ? 'join' : 'start', 'error', { code, message: 'Because.' });
+    await settle();
+    assert.equal(it.session.state, 'error');
+    assert.equal(it.session.error.code, code);
+    assert.equal(it.session.error.text, 'Because.');
+    assert.ok(it.session.error.title && it.session.error.actions.length > 0);
+    assert.ok(it.peer.closed && it.open.last.closed);
+    await it.clock.pass(60000);
+    assert.equal(it.open.all.length, 1, 'it must not connect again');
+    assert.equal(it.clock.pending, 0);
+  });
+}
+
+test('a lost socket leaves the picture alone', async () => {
+  const it = await playing();
+  it.open.last.drop();
+  assert.equal(it.session.state, 'reconnecting');
+  assert.equal(it.session.phase, 'socket');
+  await it.clock.pass(200);
+  it.open.last.hello();
+  it.open.last.answer('resume', 'resumed', { token: 'new' });
+  await settle();
+  assert.equal(it.session.state, 'playing');
+  assert.equal(it.peers.length, 1);
+  assert.equal(it.peer.restarts, 0);
+  assert.equal(it.peer.closed, false);
+});
+
+test('while media flow, a refused resume is only tried again', async () => {
+  const it = await playing();
+  it.open.last.drop();
+  await it.clock.pass(200);
+  for (let i = 0; i < 5; i++) {
+    if (i === 0) it.open.last.hello();
+    it.open.last.answer('resume', 'error', { code: 'not-found', message: 'Unknown.' });
+    await it.clock.pass(5000);
+  }
+  assert.equal(it.session.state, 'reconnecting');
+  assert.equal(it.peer.closed, false);
+});
+
+test('without media, a refused resume is the end', async () => {
+  const it = await playing();
+  it.peer.on.state('disconnected');
+  it.open.last.drop();
+  await it.clock.pass(200);
+  it.open.last.hello();
+  it.open.last.answer('resume', 'error', { code: 'not-found', message: 'Unknown.' });
+  await settle();
+  assert.equal(it.session.error.code, 'gone');
+});
+
+test('a path that comes back by itself needs no restart', async () => {
+  const it = await playing();
+  it.peer.on.state('disconnected');
+  assert.equal(it.session.state, 'reconnecting');
+  assert.equal(it.session.phase, 'path');
+  await it.clock.pass(900);
+  it.peer.on.state('connected');
+  await it.clock.pass(20000);
+  assert.equal(it.peer.restarts, 0);
+  assert.equal(it.session.state, 'playing');
+});
+
+test('a lost path is restarted by an offer, and again until it works', async () => {
+  const it = await playing();
+  it.peer.on.state('disconnected');
+  await it.clock.pass(1000);
+  assert.deepEqual(it.open.last.of('offer')[0].data, { sdp: 'restart 1' });
+  it.open.last.answer('offer', 'answer', { sdp: 'answer 2' });
+  await settle();
+  assert.deepEqual(it.peer.answers, ['answer', 'answer 2']);
+  await it.clock.pass(6000);
+  assert.equal(it.peer.restarts, 2);
+  it.open.last.answer('offer', 'answer', { sdp: 'answer 3' });
+  await settle();
+  it.peer.on.state('connected');
+  await it.clock.pass(60000);
+  assert.equal(it.session.state, 'playing');
+  assert.equal(it.peer.restarts, 2);
+});
+
+test('a failed path is restarted at once', async () => {
+  const it = await playing();
+  it.peer.on.state('failed');
+  await it.clock.pass(0);
+  assert.equal(it.open.last.of('offer').length, 1);
+});
+
+test('with both lost, the restart waits for the socket', async () => {
+  const it = await playing();
+  it.open.last.drop();
+  it.peer.on.state('failed');
+  await it.clock.pass(200);
+  assert.equal(it.peer.restarts, 0);
+  it.open.last.hello();
+  it.open.last.answer('resume', 'resumed', { token: 't' });
+  await it.clock.pass(0);
+  assert.equal(it.open.last.of('offer').length, 1);
+  assert.deepEqual(it.peer.servers, [{ urls: ['turn:host'] }], 'fresh relays are used');
+});
+
+test('a worker that is gone ends the session; so does half a minute without media', async () => {
+  const one = await playing();
+  one.peer.on.state('failed');
+  await one.clock.pass(0);
+  one.open.last.answer('offer', 'error', { code: 'not-found', message: 'No such session.' });
+  await settle();
+  assert.equal(one.session.error.code, 'gone');
+
+  const two = await playing();
+  two.open.last.drop();
+  two.peer.on.state('disconnected');
+  await two.clock.pass(40000);
+  assert.equal(two.session.error.code, 'lost-path');
+});
+
+test('an offer nobody answers gives the socket up', async () => {
+  const it = await playing();
+  it.peer.on.state('failed');
+  await it.clock.pass(6100);
+  assert.equal(it.open.all.length, 2);
+});
+
+test('no first path: say so, and offer a relay unless there is one', async () => {
+  for (const relay of [false, true]) {
+    const it = begin({ game: 'quad', relay });
+    it.open.last.hello();
+    await settle();
+    it.open.last.answer('start', 'answer', answer);
+    await settle();
+    await it.clock.pass(15000);
+    assert.equal(it.session.error.code, 'no-path');
+    assert.equal(it.session.error.actions[0], relay ? 'direct' : 'relay');
+    assert.deepEqual(it.seen.slow, ['path']);
+  }
+});
+
+test('control messages become knowledge and notes', async () => {
+  const it = await playing();
+  const { control } = it.peer.on;
+  control({ type: 'room', player: 2, seats: 4, players: 3, viewers: 1 });
+  assert.deepEqual([it.session.info.player, it.session.info.seats, it.session.info.players, it.session.info.room], [2, 4, 3, 'r']);
+  control({ type: 'geometry', width: 240, height: 160, aspect: 1.5, rotation: 0, fps: 59.7275 });
+  assert.equal(it.session.geometry.fps, 59.7275);
+  control({ type: 'restarted', text: 'Back again.' });
+  control({ type: 'error', code: 'full', message: 'That seat is taken.' });
+  control({ type: 'message', text: '' });
+  control({ type: 'unheard-of' });
+  assert.deepEqual(it.seen.notices, [{ kind: 'info', text: 'Back again.' }, { kind: 'error', text: 'That seat is taken.' }]);
+  assert.ok(it.session.sendControl({ type: 'seat', player: 1 }));
+  assert.deepEqual(it.peer.control, [{ type: 'seat', player: 1 }]);
+});
+
+test('closed ends with the reason; so does a control channel that ends', async () => {
+  const one = await playing();
+  one.open.last.say('closed', { reason: 'The worker shuts down.' });
+  assert.deepEqual([one.session.state, one.session.error.text], ['error', 'The worker shuts down.']);
+
+  const two = await playing();
+  two.peer.on.controlClosed();
+  await two.clock.pass(1000);
+  assert.equal(two.session.state, 'playing', 'the reason has a moment to arrive');
+  await two.clock.pass(600);
+  assert.equal(two.session.error.code, 'closed');
+});
+
+test('leaving tells the server and ends everything', async () => {
+  const it = await playing();
+  const socket = it.open.last;
+  it.session.leave();
+  it.session.leave();
+  it.session.nudge();
+  assert.equal(socket.of('leave').length, 1);
+  assert.equal(it.session.state, 'ended');
+  assert.ok(it.peer.closed);
+  it.peer.on.state('failed');
+  await it.clock.pass(60000);
+  assert.equal(it.session.state, 'ended');
+  assert.equal(it.clock.pending, 0);
+  assert.equal(it.open.all.length, 1);
+});
+
+test('a network change reconnects without waiting', async () => {
+  const it = await playing();
+  it.session.nudge();
+  assert.equal(it.open.all.length, 2);
+  it.open.last.hello();
+  it.open.last.answer('resume', 'resumed', { token: 't' });
+  await settle();
+  assert.equal(it.session.state, 'playing');
+});
+
+test('a browser that cannot is told so', () => {
+  const it = begin();
+  it.session.abandon(new Error('RTCPeerConnection is not defined'));
+  assert.equal(it.session.error.code, 'browser');
+  assert.match(it.session.error.text, /not defined/);
+});

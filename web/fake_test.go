@@ -339,10 +339,11 @@ func (f *fake) connect() *webrtc.PeerConnection {
 	f.peers = append(f.peers, peer)
 	f.mu.Unlock()
 	done := make(chan struct{})
+	var film sync.Once // a restarted path does not start a second film
 	peer.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		if state == webrtc.PeerConnectionStateConnected {
 			f.note("connected")
-			go f.play(video, audio, done)
+			film.Do(func() { go f.play(video, audio, done) })
 		}
 		if state == webrtc.PeerConnectionStateClosed {
 			close(done)

@@ -2,14 +2,19 @@
 # Installs the Debian or Ubuntu packages that a task needs and that are missing.
 # This is the one place that lists them.
 #
-#   deploy/packages.sh GROUP...     build, run, test, e2e, image
+#   deploy/packages.sh GROUP...           build, run, test, e2e, image
+#   deploy/packages.sh --list GROUP...    only name them
 #
 # Without root rights it tries sudo, and else says which command to run.
 # Optional packages, which not every release has, are installed where they
 # exist and named where they do not: only what they would do is missing then.
 set -euo pipefail
 
-required=() optional=()
+required=() optional=() list=
+if [ "${1:-}" = --list ]; then
+  list=1
+  shift
+fi
 for group in "$@"; do
   case $group in
     build) # the compiler, headers (libretro.h is in retroarch-dev), libyuv and Opus to link
@@ -24,12 +29,18 @@ for group in "$@"; do
     e2e)
       required+=(chromium) ;;
     image) # what the binary loads at run time on Debian 12, without headers
-      required+=(ca-certificates libx264-164 libopenh264-7) ;;
+      required+=(ca-certificates libx264-164 libopenh264-7
+        libstdc++6 libinih1 zlib1g libsndfile1) ;; # the second line for the cores
     *)
       echo "packages.sh: no group $group" >&2
       exit 2 ;;
   esac
 done
+
+if [ -n "$list" ]; then
+  echo "${required[@]}" "${optional[@]}"
+  exit
+fi
 
 command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || {
   echo "packages.sh: this is neither Debian nor Ubuntu; install what stands for: ${required[*]} ${optional[*]}" >&2

@@ -13,9 +13,9 @@ import (
 
 // Bounds of a browser's socket.
 const (
-	browserQueue  = 256 // messages queued towards a page
-	browserRate   = 20  // messages a second, in the long run
-	browserBurst  = 120 // messages at once: a start and all its candidates
+	pageQueue     = 256 // messages queued towards a page
+	pageRate      = 20  // messages a second, in the long run
+	pageBurst     = 120 // messages at once: a start and all its candidates
 	maxViolations = 200 // messages over the rate before the socket is cut
 
 	// resumePatience is shorter than a page waits for the answer to a resume.
@@ -35,8 +35,8 @@ type browser struct {
 // serveBrowser is /ws.
 func (c *Coordinator) serveBrowser(rw http.ResponseWriter, r *http.Request) {
 	host := hostName(r.Host)
-	c.serveSocket(rw, r, &c.pageUpgrader, signal.MaxMessage, browserQueue, func(ctx context.Context, sock *socket) {
-		b := &browser{c: c, sock: sock, host: host, bucket: newBucket(browserRate, browserBurst, time.Now())}
+	c.serveSocket(rw, r, &c.pages, func(ctx context.Context, sock *socket) {
+		b := &browser{c: c, sock: sock, host: host, bucket: newBucket(pageRate, pageBurst, time.Now())}
 		b.run(ctx)
 	})
 }
@@ -77,7 +77,7 @@ func (b *browser) admit(err error) bool {
 		return true
 	}
 	if b.violations%20 == 0 {
-		b.refuse("", signal.Errorf(signal.CodeBadRequest, "more than %d messages a second; this one was ignored", browserRate))
+		b.refuse("", signal.Errorf(signal.CodeBadRequest, "more than %d messages a second; this one was ignored", pageRate))
 	}
 	if b.violations++; b.violations > maxViolations {
 		b.sock.cut(websocket.ClosePolicyViolation, "too many messages")

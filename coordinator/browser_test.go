@@ -246,7 +246,7 @@ func TestTooMuchIsCut(t *testing.T) {
 	p.ends()
 
 	p = d.page()
-	for range browserBurst + maxViolations + 50 {
+	for range pageBurst + maxViolations + 50 {
 		if p.conn.WriteMessage(websocket.TextMessage, []byte("{}")) != nil {
 			break
 		}

@@ -17,9 +17,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
 
@@ -31,7 +31,8 @@ const (
 	idleTimeout     = 90 * time.Second
 	shutdownTimeout = 3 * time.Second
 	maxHeader       = 32 << 10
-	maxSockets      = 10_000
+	maxPages        = 10_000 // sockets of pages
+	maxRoles        = 1_000  // sockets of workers and gates, which pages must not crowd out
 )
 
 // Coordinator serves the page, browsers, workers and gates on one listener.
@@ -42,10 +43,9 @@ type Coordinator struct {
 	registry *registry
 	sessions *sessions
 
-	pageUpgrader, roleUpgrader websocket.Upgrader
+	pages, roles class // of sockets
 
-	slots    chan struct{} // one per open socket
-	gate     sync.Mutex    // guards closing against new sockets
+	gate     sync.Mutex // guards closing against new sockets
 	closing  bool
 	sockets  sync.WaitGroup // handlers of sockets
 	requests sync.WaitGroup // requests that sockets left behind
@@ -66,16 +66,12 @@ func New(cfg Config) (*Coordinator, error) {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	registry := newRegistry()
-	upgrader := websocket.Upgrader{HandshakeTimeout: handshakeTimeout, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10}
-	c := &Coordinator{
+	return &Coordinator{
 		cfg: cfg, log: cfg.Logger, listener: listener,
 		registry: registry, sessions: newSessions(cfg.Secret, registry),
-		pageUpgrader: upgrader, roleUpgrader: upgrader,
-		slots: make(chan struct{}, maxSockets),
-	}
-	c.pageUpgrader.CheckOrigin = allowed.allow
-	c.roleUpgrader.CheckOrigin = allowNone
-	return c, nil
+		pages: newClass(maxPages, signal.MaxMessage, pageQueue, allowed.allow),
+		roles: newClass(maxRoles, signal.MaxInternal, roleQueue, allowNone),
+	}, nil
 }
 
 // complete fills in defaults and refuses what cannot work.
@@ -224,49 +220,4 @@ func (c *Coordinator) routes(ctx context.Context) http.Handler {
 		})
 	}
 	return mux
-}
-
-// serveSocket upgrades a connection and lets run serve it. It returns after
-// the socket's last goroutine ended.
-func (c *Coordinator) serveSocket(
-	rw http.ResponseWriter, r *http.Request, up *websocket.Upgrader, limit, queue int,
-	run func(ctx context.Context, sock *socket),
-) {
-	if !c.enter() {
-		http.Error(rw, "too many connections, or stopping; try again in a moment", http.StatusServiceUnavailable)
-		return
-	}
-	defer c.exit()
-	conn, err := up.Upgrade(rw, r, nil)
-	if err != nil {
-		c.log.Debug("no WebSocket", "from", r.RemoteAddr, "path", r.URL.Path, "cause", err)
-		return // Upgrade has answered
-	}
-	sock := newSocket(conn, limit, queue)
-	var writer sync.WaitGroup
-	writer.Go(func() { sock.writeLoop(r.Context()) })
-	run(r.Context(), sock)
-	sock.cut(websocket.CloseNormalClosure, "")
-	writer.Wait()
-}
-
-// enter counts a socket in, unless there are too many or we are stopping.
-func (c *Coordinator) enter() bool {
-	c.gate.Lock()
-	defer c.gate.Unlock()
-	if c.closing {
-		return false
-	}
-	select {
-	case c.slots <- struct{}{}:
-		c.sockets.Add(1)
-		return true
-	default:
-		return false
-	}
-}
-
-func (c *Coordinator) exit() {
-	<-c.slots
-	c.sockets.Done()
 }

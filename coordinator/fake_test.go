@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -189,7 +190,8 @@ func (c *client) ends() int {
 			if ok {
 				continue
 			}
-			if closed, is := c.err.(*websocket.CloseError); is {
+			var closed *websocket.CloseError
+			if errors.As(c.err, &closed) {
 				return closed.Code
 			}
 			return 0

@@ -81,7 +81,7 @@ func loadAsset(web fs.FS, name string) (*asset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open page file: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // only read from
 	info, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("stat page file: %w", err)

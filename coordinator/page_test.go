@@ -31,7 +31,10 @@ func (d *door) get(method, path, header string) *http.Response {
 		d.t.Fatal(err)
 	}
 	d.t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", method, path, d.Addr(), header)
+	request := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n", method, path, d.Addr(), header)
+	if _, err := conn.Write([]byte(request)); err != nil {
+		d.t.Fatal(err)
+	}
 	_ = conn.SetReadDeadline(time.Now().Add(patient))
 	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {

@@ -131,7 +131,7 @@ func (s *socket) read() ([]byte, error) {
 func (s *socket) writeLoop(ctx context.Context) {
 	ping := time.NewTicker(pingPeriod)
 	defer ping.Stop()
-	defer s.conn.Close()
+	defer func() { _ = s.conn.Close() }()
 	defer s.cut(websocket.CloseAbnormalClosure, "the connection failed")
 	for {
 		select {

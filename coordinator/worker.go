@@ -16,7 +16,7 @@ import (
 const (
 	requestTimeout   = 15 * time.Second // for an answer of a worker
 	handshakeTimeout = 10 * time.Second // for a role's proof
-	roleQueue        = 4096             // messages queued towards a worker or gate
+	roleQueue        = 1024             // messages queued towards a worker or gate
 )
 
 // workerLink is the connection of one worker. What it has announced (games,
@@ -214,7 +214,7 @@ func (c *Coordinator) serveRole(
 	rw http.ResponseWriter, r *http.Request,
 	accept func(ctx context.Context, sock *socket, nonce string, e signal.Envelope) error,
 ) {
-	c.serveSocket(rw, r, &c.roleUpgrader, signal.MaxInternal, roleQueue, func(ctx context.Context, sock *socket) {
+	c.serveSocket(rw, r, &c.roles, func(ctx context.Context, sock *socket) {
 		log := c.log.With(slog.String("from", r.RemoteAddr), slog.String("path", r.URL.Path))
 		nonce := signal.NewNonce()
 		sock.send(encode(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce}))

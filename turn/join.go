@@ -16,7 +16,7 @@ import (
 // Times of the connection to a coordinator.
 const (
 	firstBackoff     = 250 * time.Millisecond
-	maxBackoff       = 10 * time.Second
+	maxBackoff       = 5 * time.Second
 	handshakeTimeout = 10 * time.Second
 	readPatience     = 60 * time.Second // coordinators ping every 20 s
 	writeTimeout     = 10 * time.Second
@@ -69,8 +69,8 @@ func (g *Gate) attend(ctx context.Context, target, secret string) (accepted bool
 	if err != nil {
 		return false, fmt.Errorf("connect: %w", err)
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	conn.SetReadLimit(signal.MaxInternal)
 	if err := g.prove(conn, secret); err != nil {
 		return false, err

@@ -26,15 +26,34 @@ func (l pionLogger) debug(format string, args ...any) {
 	}
 }
 
-func (l pionLogger) Trace(string)              {}
-func (l pionLogger) Tracef(string, ...any)     {}
-func (l pionLogger) Debug(string)              {}
-func (l pionLogger) Debugf(string, ...any)     {}
-func (l pionLogger) Info(s string)             { l.debug("%s", s) }
-func (l pionLogger) Infof(f string, a ...any)  { l.debug(f, a...) }
-func (l pionLogger) Warn(s string)             { l.debug("%s", s) }
-func (l pionLogger) Warnf(f string, a ...any)  { l.debug(f, a...) }
-func (l pionLogger) Error(s string)            { l.debug("%s", s) }
+// Trace drops a message that comes for each packet.
+func (l pionLogger) Trace(string) {}
+
+// Tracef drops a message that comes for each packet.
+func (l pionLogger) Tracef(string, ...any) {}
+
+// Debug drops a message that comes for each packet.
+func (l pionLogger) Debug(string) {}
+
+// Debugf drops a message that comes for each packet.
+func (l pionLogger) Debugf(string, ...any) {}
+
+// Info logs for debugging.
+func (l pionLogger) Info(s string) { l.debug("%s", s) }
+
+// Infof logs for debugging.
+func (l pionLogger) Infof(f string, a ...any) { l.debug(f, a...) }
+
+// Warn logs for debugging.
+func (l pionLogger) Warn(s string) { l.debug("%s", s) }
+
+// Warnf logs for debugging.
+func (l pionLogger) Warnf(f string, a ...any) { l.debug(f, a...) }
+
+// Error logs for debugging.
+func (l pionLogger) Error(s string) { l.debug("%s", s) }
+
+// Errorf logs for debugging.
 func (l pionLogger) Errorf(f string, a ...any) { l.debug(f, a...) }
 
 var _ logging.LoggerFactory = logFactory{}

@@ -77,7 +77,7 @@ func localTowards(addr netip.AddrPort) (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, fmt.Errorf("find the way to %s: %w", addr, err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	local, _ := addrPort(conn.LocalAddr())
 	return local.Addr(), nil
 }

@@ -49,36 +49,37 @@ func TestIDs(t *testing.T) {
 	}
 }
 
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+// noon is the time of all tests.
+func noon() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 
 func TestToken(t *testing.T) {
 	for _, s := range []Session{
-		{ID: NewID(), Expires: noon.Add(time.Hour)},
-		{ID: NewID(), Worker: "w-1", Room: NewID(), Expires: noon.Add(time.Second)},
+		{ID: NewID(), Expires: noon().Add(time.Hour)},
+		{ID: NewID(), Worker: "w-1", Room: NewID(), Expires: noon().Add(time.Second)},
 	} {
 		token := MintToken("secret", s)
 		if err := (Resume{Token: token}).Validate(); err != nil {
 			t.Fatal(err)
 		}
-		got, err := VerifyToken("secret", token, noon)
+		got, err := VerifyToken("secret", token, noon())
 		if err != nil || got.ID != s.ID || got.Worker != s.Worker || got.Room != s.Room || !got.Expires.Equal(s.Expires) {
 			t.Errorf("VerifyToken = %+v, %v, want %+v", got, err, s)
 		}
 		if _, err := VerifyToken("secret", token, s.Expires); !errors.Is(err, ErrTokenExpired) {
 			t.Errorf("when it expires: %v", err)
 		}
-		if _, err := VerifyToken("other", token, noon); !errors.Is(err, ErrTokenInvalid) {
+		if _, err := VerifyToken("other", token, noon()); !errors.Is(err, ErrTokenInvalid) {
 			t.Errorf("another secret: %v", err)
 		}
 	}
 }
 
 func TestTokenForged(t *testing.T) {
-	good := MintToken("secret", Session{ID: "s", Worker: "w", Expires: noon.Add(time.Hour)})
+	good := MintToken("secret", Session{ID: "s", Worker: "w", Expires: noon().Add(time.Hour)})
 	for i := range good {
 		bad := []byte(good)
 		bad[i] ^= 1
-		if _, err := VerifyToken("secret", string(bad), noon); !errors.Is(err, ErrTokenInvalid) {
+		if _, err := VerifyToken("secret", string(bad), noon()); !errors.Is(err, ErrTokenInvalid) {
 			t.Fatalf("byte %d changed: %v", i, err)
 		}
 	}
@@ -88,12 +89,12 @@ func TestTokenForged(t *testing.T) {
 		sealed("v2.s.w..99999999999"), sealed("v1.../x.w..99999999999"), sealed("v1.s.W..99999999999"),
 		sealed("v1.s.w.room.99999999999"), sealed("v1.s.w..soon"), sealed("v1.s.w."), sealed("v1.s.w..1.2"),
 	} {
-		if _, err := VerifyToken("secret", token, noon); !errors.Is(err, ErrTokenInvalid) {
+		if _, err := VerifyToken("secret", token, noon()); !errors.Is(err, ErrTokenInvalid) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}
-	empty := MintToken("", Session{ID: "s", Expires: noon.Add(time.Hour)})
-	if _, err := VerifyToken("", empty, noon); !errors.Is(err, ErrTokenInvalid) {
+	empty := MintToken("", Session{ID: "s", Expires: noon().Add(time.Hour)})
+	if _, err := VerifyToken("", empty, noon()); !errors.Is(err, ErrTokenInvalid) {
 		t.Errorf("an empty secret: %v", err)
 	}
 }
@@ -109,11 +110,11 @@ func TestTokenIsNoMAC(t *testing.T) {
 }
 
 func FuzzVerifyToken(f *testing.F) {
-	f.Add(MintToken("secret", Session{ID: "s", Worker: "w", Room: NewID(), Expires: noon.Add(time.Hour)}))
+	f.Add(MintToken("secret", Session{ID: "s", Worker: "w", Room: NewID(), Expires: noon().Add(time.Hour)}))
 	f.Add("v1.s...1.x")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
-		s, err := VerifyToken("secret", token, noon)
+		s, err := VerifyToken("secret", token, noon())
 		if err == nil && MintToken("secret", s) != token {
 			t.Errorf("%q is accepted, but minted as %q", token, MintToken("secret", s))
 		}

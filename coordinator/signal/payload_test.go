@@ -15,15 +15,18 @@ const (
 // validator is a message that can check itself.
 type validator interface{ Validate() error }
 
+// verdict is a message and whether it is to be accepted.
+type verdict struct {
+	in validator
+	ok bool
+}
+
 func text(n int) string { return strings.Repeat("x", n) }
 
 func ptr[T any](v T) *T { return &v }
 
 func TestPayloadsFromBrowsers(t *testing.T) {
-	tests := map[string]struct {
-		in validator
-		ok bool
-	}{
+	tests := map[string]verdict{
 		"start":                {Start{Game: "pong", SDP: "v=0"}, true},
 		"start with host":      {Start{Game: "pong", SDP: "v=0", Host: "play.example.org"}, true},
 		"game with slashes":    {Start{Game: "a/b", SDP: "v=0"}, false},
@@ -55,10 +58,8 @@ func TestPayloadsFromBrowsers(t *testing.T) {
 	check(t, tests)
 }
 
-func check(t *testing.T, tests map[string]struct {
-	in validator
-	ok bool
-}) {
+func check(t *testing.T, tests map[string]verdict) {
+	t.Helper()
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			if err := test.in.Validate(); (err == nil) != test.ok {
@@ -80,10 +81,7 @@ func TestPayloadsBetweenRoles(t *testing.T) {
 		return r
 	}
 	addr := func(s string) Register { return register(func(r *Register) { r.MediaAddrs = []string{s} }) }
-	tests := map[string]struct {
-		in validator
-		ok bool
-	}{
+	tests := map[string]verdict{
 		"answer":               {answer(func(*Answer) {}), true},
 		"viewer":               {answer(func(a *Answer) { a.Player = 0 }), true},
 		"no seats":             {answer(func(a *Answer) { a.Player, a.Seats = 0, 0 }), true},

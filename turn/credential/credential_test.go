@@ -11,7 +11,8 @@ import (
 	"github.com/pion/turn/v2"
 )
 
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) // 1795348800
+// noon is the time of all tests.
+func noon() time.Time { return time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC) }
 
 // Vectors made with openssl: printf USER | openssl dgst -sha1 -hmac SECRET -binary | base64
 // and printf USER:REALM:PASSWORD | md5sum.
@@ -21,7 +22,7 @@ func TestVectors(t *testing.T) {
 		{"logen", "s-1_X", "1795352400:s-1_X", "xuwtITu5H1mPCek03qbCuyo3ivU=", "f143e96dead278f39b303dd422a0e202"},
 	}
 	for _, test := range tests {
-		username, password, err := Mint(test.secret, test.session, time.Hour, noon)
+		username, password, err := Mint(test.secret, test.session, time.Hour, noon())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestVectors(t *testing.T) {
 
 // pion's own helper must agree, as its client and server use it.
 func TestKeyIsPions(t *testing.T) {
-	username, password, err := Mint("north", "abc", time.Hour, noon)
+	username, password, err := Mint("north", "abc", time.Hour, noon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,14 +57,14 @@ func TestMintRefuses(t *testing.T) {
 		"colon":        {"s", "a:b", time.Hour},
 		"the past":     {"s", "abc", -100 * 365 * 24 * time.Hour},
 	} {
-		if u, _, err := Mint(c.secret, c.session, c.ttl, noon); err == nil {
+		if u, _, err := Mint(c.secret, c.session, c.ttl, noon()); err == nil {
 			t.Errorf("%s: minted %q", name, u)
 		}
 	}
 }
 
 func TestVerify(t *testing.T) {
-	username, password, err := Mint("old", "abc", time.Hour, noon)
+	username, password, err := Mint("old", "abc", time.Hour, noon())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,17 +76,17 @@ func TestVerify(t *testing.T) {
 		now                time.Time
 		want               error
 	}{
-		{"one secret", []string{"old"}, username, password, noon, nil},
-		{"second of two", both, username, password, noon, nil},
-		{"last second", both, username, password, noon.Add(time.Hour - 1), nil},
-		{"expired", both, username, password, noon.Add(time.Hour), ErrExpired},
-		{"no secrets", nil, username, password, noon, ErrMismatch},
-		{"other secret", []string{"new"}, username, password, noon, ErrMismatch},
-		{"empty secret", []string{""}, username, Password("", username), noon, ErrMismatch},
-		{"other password", both, username, password + "=", noon, ErrMismatch},
-		{"no password", both, username, "", noon, ErrMismatch},
-		{"later expiry", both, "9" + username, password, noon, ErrMismatch},
-		{"no username", both, "", password, noon, ErrMalformed},
+		{"one secret", []string{"old"}, username, password, noon(), nil},
+		{"second of two", both, username, password, noon(), nil},
+		{"last second", both, username, password, noon().Add(time.Hour - 1), nil},
+		{"expired", both, username, password, noon().Add(time.Hour), ErrExpired},
+		{"no secrets", nil, username, password, noon(), ErrMismatch},
+		{"other secret", []string{"new"}, username, password, noon(), ErrMismatch},
+		{"empty secret", []string{""}, username, Password("", username), noon(), ErrMismatch},
+		{"other password", both, username, password + "=", noon(), ErrMismatch},
+		{"no password", both, username, "", noon(), ErrMismatch},
+		{"later expiry", both, "9" + username, password, noon(), ErrMismatch},
+		{"no username", both, "", password, noon(), ErrMalformed},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -102,7 +103,7 @@ func TestVerify(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	u, err := Parse("1795352400:abc")
-	if err != nil || u.Session != "abc" || !u.Expires.Equal(noon.Add(time.Hour)) || u.String() != "1795352400:abc" {
+	if err != nil || u.Session != "abc" || !u.Expires.Equal(noon().Add(time.Hour)) || u.String() != "1795352400:abc" {
 		t.Errorf("Parse = %+v, %v", u, err)
 	}
 	for _, s := range []string{
@@ -140,7 +141,7 @@ func FuzzParse(f *testing.F) {
 		if err == nil && len(username) > MaxUsername {
 			t.Errorf("a username of %d bytes is read", len(username))
 		}
-		if _, err := Verify([]string{"secret"}, username, password, noon); err == nil && password != Password("secret", username) {
+		if _, err := Verify([]string{"secret"}, username, password, noon()); err == nil && password != Password("secret", username) {
 			t.Errorf("%q with %q verifies", username, password)
 		}
 	})

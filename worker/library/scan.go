@@ -1,6 +1,7 @@
 package library
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -68,7 +69,7 @@ func (s *scan) files() []Title {
 		base, err = filepath.Abs(base)
 	}
 	if err != nil {
-		s.tell("library is not readable", s.lib.cfg.BasePath, reasonOf(err))
+		s.tell("library is not readable, only built-in games are offered", s.lib.cfg.BasePath, reasonOf(err))
 		return nil
 	}
 	s.base = base
@@ -211,8 +212,12 @@ func (s *scan) title(games []found) []Title {
 
 // reasonOf is the error without the path, which is logged beside it.
 func reasonOf(err error) string {
-	if e, ok := err.(*fs.PathError); ok {
-		err = e.Err
+	if errors.Is(err, fs.ErrNotExist) {
+		return "it does not exist"
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err
 	}
 	return err.Error()
 }

@@ -19,7 +19,7 @@ const (
 
 // ErrOffer says that a browser's offer is not one we can answer; the text that
 // wraps it says why.
-var ErrOffer = errors.New("peer: offer refused")
+var ErrOffer = errors.New("the WebRTC offer of the browser is refused")
 
 // checkOffer refuses what would make pion do more than send one picture and one
 // sound: at most one video, one audio and one data section, receive-only.
@@ -29,7 +29,7 @@ func checkOffer(offer string) error {
 	}
 	var s sdp.SessionDescription
 	if err := s.UnmarshalString(offer); err != nil {
-		return fmt.Errorf("%w: %w", ErrOffer, err)
+		return fmt.Errorf("%w: it is not SDP: %w", ErrOffer, err)
 	}
 	seen := map[string]bool{}
 	for _, m := range s.MediaDescriptions {

@@ -1,6 +1,7 @@
 package h264
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -65,6 +66,56 @@ func TestAutoTakesTheFirst(t *testing.T) {
 		defer e.Close()
 		if e.Library() != present[0] {
 			t.Errorf("%q opened %s, want %s", name, e.Library(), present[0])
+		}
+	}
+}
+
+// Encoders of both libraries work side by side and make what each makes alone.
+func TestEncodersAreIndependent(t *testing.T) {
+	present := Libraries()
+	if len(present) == 0 {
+		t.Skip("SKIPPED: neither x264 nor openh264 can be loaded")
+	}
+	encode := func(library string) ([]byte, error) {
+		e, err := Open(config(library))
+		if err != nil {
+			return nil, err
+		}
+		defer e.Close()
+		var stream []byte
+		pic := codectest.NewI420(256, 240, 0, 128, 128)
+		for n := 0; n < 40 && err == nil; n++ {
+			codectest.Scene(pic, n)
+			stream, _, err = e.Encode(stream, pic, n == 20)
+		}
+		return stream, err
+	}
+	type result struct {
+		library string
+		stream  []byte
+		err     error
+	}
+	const each = 3
+	results := make(chan result, each*len(present))
+	for _, library := range present {
+		for range each {
+			go func() {
+				stream, err := encode(library)
+				results <- result{library, stream, err}
+			}()
+		}
+	}
+	first := map[string][]byte{}
+	for range each * len(present) {
+		r := <-results
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		if first[r.library] == nil {
+			first[r.library] = r.stream
+		}
+		if !bytes.Equal(first[r.library], r.stream) {
+			t.Errorf("%s: two streams of the same pictures differ", r.library)
 		}
 	}
 }

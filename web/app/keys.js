@@ -49,7 +49,7 @@ export class KeyState {
 export function keepsKey(element, code) {
   if (!element || !element.matches) return false;
   if (element.matches('input:not([type=range]), textarea, select')) return true;
-  if (!element.matches(':focus-visible')) return false;
+  if (!element.matches(':focus-visible, .overlay *')) return false;
   if (element.matches('input[type=range]')) return code.startsWith('Arrow');
   return element.matches('button, a[href], summary') && (code === 'Enter' || code === 'Space');
 }

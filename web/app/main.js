@@ -13,7 +13,7 @@
 //   video     the <video>, or null
 //   error     the reason of 'error' {code, title, text, help}, or null
 //   errors    everything that went wrong so far, oldest first: {code, message}
-//   firstFrame  ms from navigation to the first picture, or null
+//   firstFrame  ms from the load of the page to the first picture of this game, or null
 //   stats()   a Promise of the figures of the overlay, over one second
 //   sendControl(object)  says something on the control channel; whether it could
 

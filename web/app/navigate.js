@@ -76,7 +76,7 @@ export class Navigator {
     const from = all.indexOf(document.activeElement);
     let to = 0;
     if (from >= 0) to = nearest(rectOf(all[from]), all.map(rectOf), directions[code]);
-    else if (all.length > 0) to = all.findIndex((one) => one.matches('.card'));
+    else to = Math.max(0, all.findIndex((one) => one.matches('.card')));
     if (to < 0 && code === 'ArrowUp') return this.#root.querySelector('[data-search]')?.focus();
     const next = all[to];
     next?.focus({ preventScroll: true, focusVisible: true });

@@ -60,7 +60,7 @@ export class Curtain {
 /** The end of a session: what happened, what helps, and buttons. */
 export function errorPanel(reason, actions) {
   const buttons = actions.map(({ label, run, href }, i) => {
-    const props = { class: i === 0 ? 'button primary' : 'button', onclick: run };
+    const props = { class: i === 0 ? 'button primary' : 'button', 'data-nav': true, onclick: run };
     return href ? h('a', { ...props, href }, label) : h('button', { type: 'button', ...props }, label);
   });
   return h('div', { class: 'panel', role: 'alertdialog', 'aria-labelledby': 'panel-title', 'aria-describedby': 'panel-text', 'data-code': reason.code },

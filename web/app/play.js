@@ -6,6 +6,7 @@ import { Gamepads } from './gamepad.js';
 import { Keyboard } from './keys.js';
 import { Curtain, Notes, errorPanel, helpPanel, linkPanel } from './panels.js';
 import { browserClock } from './clock.js';
+import { Navigator } from './navigate.js';
 import { InputSender } from './sender.js';
 import { Sound } from './sound.js';
 import { Stage } from './stage.js';
@@ -40,6 +41,7 @@ export class Play {
   #keyboard;
   #gamepads;
   #touch;
+  #navigator = null; // only while an error is shown: pads then choose its buttons
   #touched = matchMedia('(pointer: coarse)').matches;
   #pads = 0;
   #idle = null;
@@ -57,6 +59,7 @@ export class Play {
     this.#settings = settings;
     this.#routes = routes;
     this.#video.muted = true; // the attribute alone does not count on elements made by script
+    performance.clearMarks('first-frame');
     this.#parts();
     this.#view = h('div', { class: 'play awake' }, this.#box, this.#curtain.element, this.#touch.element,
       this.#bar.element, this.#stats.element, this.#soundHint, this.#notes.element, this.#overlay, this.#audio);
@@ -75,6 +78,7 @@ export class Play {
     for (const part of [this.#keyboard, this.#gamepads, this.#touch, this.#sound, this.#stage]) part.close();
     this.#sender.stop();
     this.#stats.visible = false;
+    this.#navigator?.close();
     this.#release();
     this.#video.srcObject = null;
     this.#root.replaceChildren();
@@ -180,6 +184,7 @@ export class Play {
     const dead = error.code === 'not-found' && this.#session.target.room && !this.#session.target.again;
     const actions = error.actions.filter((name) => !(dead && name === 'again'));
     this.#open(errorPanel(error, actions.map((name) => make[name])), 'error');
+    this.#navigator = new Navigator(this.#overlay);
     this.#view.classList.add('over', 'awake');
   }
 

@@ -49,9 +49,10 @@ test('an element under focus keeps the keys it needs', () => {
   const range = element('input[type=range]', ':focus-visible');
   const button = element('button', ':focus-visible');
   const clicked = element('button');
+  const panel = element('button', '.overlay *');
   for (const [what, code, want] of [
     [text, 'KeyZ', true], [range, 'ArrowLeft', true], [range, 'KeyZ', false],
-    [button, 'Enter', true], [button, 'KeyZ', false], [clicked, 'Enter', false], [null, 'Enter', false],
+    [button, 'Enter', true], [button, 'KeyZ', false], [clicked, 'Enter', false], [panel, 'Enter', true], [null, 'Enter', false],
   ]) assert.equal(keepsKey(what, code), want);
 });
 

@@ -74,6 +74,11 @@ func start(t *testing.T, change func(*Config)) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return run(t, c)
+}
+
+func run(t *testing.T, c *Coordinator) *door {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

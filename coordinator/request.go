@@ -7,8 +7,9 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
-// maxPlacing bounds how long a start goes from worker to worker.
-const maxPlacing = 2 * requestTimeout
+// maxPlacing bounds how long a start goes from worker to worker. Pages give up
+// after 20 s.
+const maxPlacing = 19 * time.Second
 
 // request is a start, join or offer of a page on its way to a worker.
 type request struct {
@@ -203,11 +204,10 @@ func (t *sessions) refused(w *workerLink, id string, e signal.Error) {
 // play asks one worker after the other until one says yes, and answers the
 // page. The session is busy already.
 func (c *Coordinator) play(ctx context.Context, s *session, r request) {
-	ctx, cancel := context.WithTimeout(ctx, maxPlacing)
-	defer cancel()
+	deadline := time.Now().Add(maxPlacing)
 	var last error
 	for _, w := range r.workers {
-		answer, err := c.try(ctx, s, w, r)
+		answer, err := c.try(ctx, s, w, r, min(requestTimeout, time.Until(deadline)))
 		if err == nil {
 			c.registry.addRoom(w, answer.Room)
 			c.sessions.finish(s, r.id, answer)
@@ -216,7 +216,7 @@ func (c *Coordinator) play(ctx context.Context, s *session, r request) {
 		c.log.Info("worker refused", "worker", w.id, "request", r.kind, "cause", err)
 		c.sessions.giveUp(s)
 		last = err
-		if ctx.Err() != nil || signal.AsError(err).Code == signal.CodeBadRequest {
+		if ctx.Err() != nil || !time.Now().Before(deadline) || signal.AsError(err).Code == signal.CodeBadRequest {
 			break
 		}
 	}
@@ -227,12 +227,14 @@ func (c *Coordinator) play(ctx context.Context, s *session, r request) {
 }
 
 // try asks one worker.
-func (c *Coordinator) try(ctx context.Context, s *session, w *workerLink, r request) (signal.Answer, error) {
+func (c *Coordinator) try(
+	ctx context.Context, s *session, w *workerLink, r request, patience time.Duration,
+) (signal.Answer, error) {
 	defer c.registry.begin(w)()
 	id, answer, forget := w.expect()
 	defer forget()
 	c.sessions.ask(s, w, id, r)
-	a, err := w.await(ctx, answer)
+	a, err := w.await(ctx, answer, patience)
 	if err == nil {
 		err = r.check(a)
 	}
@@ -241,7 +243,7 @@ func (c *Coordinator) try(ctx context.Context, s *session, w *workerLink, r requ
 
 // renegotiate waits for the answer to an offer; the session stays where it is.
 func (c *Coordinator) renegotiate(ctx context.Context, s *session, w *workerLink, answer <-chan signal.Envelope, r request) {
-	a, err := w.await(ctx, answer)
+	a, err := w.await(ctx, answer, requestTimeout)
 	if err == nil {
 		err = r.check(a)
 	}

@@ -57,15 +57,16 @@ func (w *workerLink) expect() (id string, answer <-chan signal.Envelope, forget 
 	}
 }
 
-// await waits for the answer of a request. Its error is an *signal.Error.
-func (w *workerLink) await(ctx context.Context, answer <-chan signal.Envelope) (signal.Answer, error) {
-	timeout := time.NewTimer(requestTimeout)
+// await waits at most patience for the answer of a request. Its error is an
+// *signal.Error.
+func (w *workerLink) await(ctx context.Context, answer <-chan signal.Envelope, patience time.Duration) (signal.Answer, error) {
+	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	select {
 	case e := <-answer:
 		return readAnswer(e)
 	case <-timeout.C:
-		return signal.Answer{}, signal.Errorf(signal.CodeFailed, "the worker did not answer within %s; try again", requestTimeout)
+		return signal.Answer{}, signal.Errorf(signal.CodeFailed, "the worker did not answer within %s; try again", patience.Round(time.Second))
 	case <-w.sock.done:
 		return signal.Answer{}, signal.Errorf(signal.CodeNoWorker, "the worker went away; try again")
 	case <-ctx.Done():

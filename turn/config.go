@@ -50,7 +50,8 @@ const (
 	defaultMaxPerUser     = 12
 )
 
-// Peer is a set of addresses that may be relayed to.
+// Peer is a set of addresses that may be relayed to. Of a prefix, loopback,
+// link-local and multicast addresses are left out unless it names just one.
 type Peer struct {
 	Prefix netip.Prefix
 	Port   uint16 // 0 = every port
@@ -98,5 +99,18 @@ func cutPort(s string) (host string, port uint16, err error) {
 
 // contains says whether addr is in the set.
 func (p Peer) contains(addr netip.AddrPort) bool {
-	return p.Prefix.Contains(addr.Addr()) && (p.Port == 0 || p.Port == addr.Port())
+	return p.containsIP(addr.Addr()) && (p.Port == 0 || p.Port == addr.Port())
+}
+
+// containsIP says whether a port of addr is in the set. Addresses that lead
+// into this machine or its host's services must be named one by one: a wide
+// prefix does not open them.
+func (p Peer) containsIP(addr netip.Addr) bool {
+	return p.Prefix.Contains(addr) && (p.Prefix.IsSingleIP() || !special(addr))
+}
+
+// special addresses are loopback, link-local (the metadata services of clouds
+// among them), multicast and the unspecified one.
+func special(a netip.Addr) bool {
+	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified()
 }

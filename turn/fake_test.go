@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -256,4 +257,22 @@ func (g gate) client4(t *testing.T) *turn.Client {
 		t.Fatal(err)
 	}
 	return g.clientAt(t, net.JoinHostPort("127.0.0.1", port), username, password)
+}
+
+// everyInterface is a port at each IPv4 address of this machine, as a worker
+// on all interfaces announces it.
+func everyInterface(t *testing.T, port uint16) []Peer {
+	t.Helper()
+	interfaces, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []Peer
+	for _, a := range interfaces {
+		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil {
+			addr, _ := netip.AddrFromSlice(ip.IP.To4())
+			list = append(list, Peer{netip.PrefixFrom(addr, 32), port})
+		}
+	}
+	return list
 }

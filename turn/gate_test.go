@@ -76,7 +76,7 @@ func TestRelayAddressReachesLoopbackAndInterfaces(t *testing.T) {
 	port := peer.LocalAddr().(*net.UDPAddr).Port
 	g := start(t, func(c *Config) {
 		c.Listeners[0].Address = ":0"
-		c.Peers = []Peer{{netip.MustParsePrefix("0.0.0.0/0"), uint16(port)}}
+		c.Peers = everyInterface(t, uint16(port))
 	})
 	relay, err := g.client4(t).Allocate()
 	if err != nil {
@@ -86,16 +86,8 @@ func TestRelayAddressReachesLoopbackAndInterfaces(t *testing.T) {
 	if ip := relay.LocalAddr().(*net.UDPAddr).IP; !ip.Equal(net.IPv4(127, 0, 0, 1)) {
 		t.Errorf("a client on loopback is told %s", ip)
 	}
-	interfaces, err := net.InterfaceAddrs()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, a := range interfaces {
-		ip, ok := a.(*net.IPNet)
-		if !ok || ip.IP.To4() == nil {
-			continue
-		}
-		to := &net.UDPAddr{IP: ip.IP, Port: port}
+	for _, p := range everyInterface(t, uint16(port)) {
+		to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.Prefix.Addr(), p.Port))
 		if _, err := relay.WriteTo([]byte("ping"), to); err != nil {
 			t.Fatalf("to %s: %v", to, err)
 		}

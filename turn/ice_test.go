@@ -2,7 +2,6 @@ package turn
 
 import (
 	"net"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -21,7 +20,7 @@ func TestRelayedPeerConnection(t *testing.T) {
 			port := uint16(socket.LocalAddr().(*net.UDPAddr).Port)
 			g := start(t, func(c *Config) {
 				c.Listeners[0].Address = listen
-				c.Peers = []Peer{{netip.MustParsePrefix("0.0.0.0/0"), port}}
+				c.Peers = everyInterface(t, port)
 			})
 			worker := workerConnection(t, socket)
 			browser := browserConnection(t, g)

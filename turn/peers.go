@@ -86,7 +86,7 @@ func (p *peers) allowsIP(addr netip.Addr) bool {
 		return true
 	}
 	for _, s := range p.static {
-		if s.Prefix.Contains(addr) {
+		if s.containsIP(addr) {
 			return true
 		}
 	}

@@ -75,6 +75,14 @@ func TestPeersStatic(t *testing.T) {
 		{netip.MustParsePrefix("192.0.2.1/32"), 8443},
 	})
 	expect(t, p, map[string]bool{"10.1.2.3:9": true, "10.2.0.1:9": false, "192.0.2.1:8443": true, "192.0.2.1:1": false})
+	all := newPeers([]Peer{{netip.MustParsePrefix("0.0.0.0/0"), 0}, {netip.MustParsePrefix("127.0.0.2/32"), 7}})
+	expect(t, all, map[string]bool{
+		"192.0.2.1:1": true, "127.0.0.1:1": false, "169.254.169.254:80": false, "224.0.0.1:1": false, "0.0.0.0:1": false,
+		"127.0.0.2:7": true, "127.0.0.2:8": false,
+	})
+	if all.allowsIP(netip.MustParseAddr("127.0.0.1")) || !all.allowsIP(netip.MustParseAddr("127.0.0.2")) {
+		t.Error("allowsIP is wrong for loopback")
+	}
 	if !p.allowsIP(netip.MustParseAddr("192.0.2.1")) || p.allowsIP(netip.MustParseAddr("192.0.2.2")) {
 		t.Error("allowsIP is wrong for the static list")
 	}

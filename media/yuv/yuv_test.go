@@ -106,7 +106,7 @@ func randomPicture(format media.PixelFormat, w, h, stride int, seed uint64) *med
 
 func TestConvertMatchesReference(t *testing.T) {
 	needCgo(t)
-	sizes := [][2]int{{256, 240}, {1, 1}, {2, 2}, {3, 5}, {15, 17}, {16, 16}, {17, 33}, {160, 144}, {255, 1}, {1, 255}, {239, 161}, {33, 48}}
+	sizes := [][2]int{{256, 48}, {1, 1}, {2, 2}, {3, 5}, {15, 17}, {16, 16}, {17, 33}, {160, 18}, {255, 1}, {1, 255}, {33, 48}, {47, 31}}
 	for _, f := range formats {
 		for scale := 1; scale <= MaxScale; scale++ {
 			for _, size := range sizes {
@@ -251,6 +251,9 @@ func TestConvertFollowsTheSource(t *testing.T) {
 		}
 		if out.Width != tt.outW || out.Height != tt.outH {
 			t.Errorf("%dx%d became %dx%d, want %dx%d", tt.w, tt.h, out.Width, out.Height, tt.outW, tt.outH)
+		}
+		if tt.w > 512 {
+			continue // too slow for the reference
 		}
 		want := reference(src, 2)
 		comparePlane(t, "Y", out.Y, want.Y, out.StrideY, want.StrideY, out.Width, out.Height, 1)

@@ -102,13 +102,13 @@ func until(t *testing.T, p *Page, js string, timeout time.Duration) {
 // frames are what requestVideoFrameCallback reported, in ms of the page's clock.
 type frame struct{ Now float64 }
 
-// longestGap is the longest time between two shown frames since the page's time `from`, in ms.
+// longestGap is the longest time without a new frame since the page's time `from`, in ms.
 func longestGap(t *testing.T, p *Page, from float64) float64 {
 	t.Helper()
 	list := eval[[]frame](t, p, fmt.Sprintf("probe.frames.filter((f) => f.now >= %f)", from))
 	gap := 0.0
-	for i := 1; i < len(list); i++ {
-		gap = max(gap, list[i].Now-list[i-1].Now)
+	for _, f := range list {
+		gap, from = max(gap, f.Now-from), f.Now
 	}
 	return gap
 }

@@ -22,7 +22,7 @@ RUN apt-get update && apt-get download $(/tmp/packages.sh --list run) \
 
 FROM debian:bookworm-slim
 COPY deploy/packages.sh /tmp/
-RUN /tmp/packages.sh image && rm -rf /var/lib/apt/lists/* /tmp/packages.sh \
+RUN /tmp/packages.sh image && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/packages.sh \
     && useradd --uid 10001 --user-group --create-home --home-dir /data cloudretro \
     && install -d -o cloudretro -g cloudretro /data/games /data/saves
 COPY --from=cores /cores/root/ /

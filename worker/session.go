@@ -140,6 +140,7 @@ func (s *session) run(first signal.Envelope) {
 		return
 	}
 	s.tell(signal.TypeAnswer, first.ID, answer)
+	defer s.log()
 	for {
 		select {
 		case reason := <-s.ended:
@@ -156,6 +157,14 @@ func (s *session) run(first signal.Envelope) {
 			}
 		}
 	}
+}
+
+// log says what became of the session's pictures: the counters of its queues.
+func (s *session) log() {
+	n := s.peer.Stats()
+	s.worker.log.Info("session ends", "session", s.id, "room", s.room.ID(),
+		"frames", n.Frames, "framesDropped", n.FramesDropped, "sounds", n.Sounds, "soundsDropped", n.SoundsDropped,
+		"bytes", n.Bytes, "keyFramesAsked", n.KeyFramesAsked, "writeErrors", n.WriteErrors, "controlsDropped", n.ControlsDropped)
 }
 
 func (s *session) tell(t signal.Type, id string, payload any) {

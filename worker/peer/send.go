@@ -2,15 +2,16 @@ package peer
 
 import "errors"
 
-// Video queues a frame. It never blocks: when the viewer is too slow, whole
-// frames are dropped up to the next key frame, which is asked for.
-func (p *Peer) Video(f *Frame) {
+// Video queues a frame and says whether it did. It never blocks: when the
+// viewer is too slow, whole frames are dropped up to the next key frame, which
+// is asked for.
+func (p *Peer) Video(f *Frame) bool {
 	if !p.ready.Load() {
-		return
+		return false
 	}
 	if p.needKey.Load() && !f.Key {
 		p.count.framesDropped.Add(1)
-		return
+		return false
 	}
 	if f.Key {
 		p.makeRoom()
@@ -18,10 +19,12 @@ func (p *Peer) Video(f *Frame) {
 	}
 	select {
 	case p.frames <- f:
+		return true
 	default:
 		p.count.framesDropped.Add(1)
 		p.needKey.Store(true)
 		p.events.KeyFrame()
+		return false
 	}
 }
 

@@ -28,13 +28,13 @@ func idle(t *testing.T) (*Peer, *watcher) {
 func TestSlowViewerDropsToKeyFrame(t *testing.T) {
 	p, w := idle(t)
 	key, delta := &Frame{Key: true}, &Frame{}
-	p.Video(key)
-	if len(p.frames) != 0 {
+	if p.Video(key) || len(p.frames) != 0 {
 		t.Fatal("queued before the connection was ready")
 	}
 	p.ready.Store(true)
-	p.Video(delta) // nothing to build on
-	p.Video(key)
+	if p.Video(delta) || !p.Video(key) { // at first there is nothing to build on
+		t.Fatal("took the wrong frame")
+	}
 	for range videoQueue - 1 {
 		p.Video(delta)
 	}

@@ -17,7 +17,7 @@ type keyGate struct {
 
 	mu     sync.Mutex
 	asked  bool      // an asked key frame has not come yet
-	last   time.Time // when the last one was asked for, or came
+	last   time.Time // when the last one was asked for, or went out; zero = long ago
 	timer  *time.Timer
 	closed bool
 }
@@ -39,11 +39,18 @@ func (g *keyGate) Request() {
 	}
 }
 
-// Delivered says that a key frame went out to all viewers.
-func (g *keyGate) Delivered() {
+// Delivered says that the encoder made a key frame, and whether any viewer took
+// it. One that nobody took does not keep the next one back: who joins a game
+// that has just begun need not wait.
+func (g *keyGate) Delivered(taken bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.asked, g.last = false, time.Now()
+	g.asked = false
+	if !taken {
+		g.last = time.Time{}
+		return
+	}
+	g.last = time.Now()
 	g.stop()
 }
 

@@ -25,6 +25,8 @@ func TestKeyGate(t *testing.T) {
 		{"free again", []step{{0, 'r'}, {16, 'k'}, {266, 'r'}, {280, 'k'}}, []int{0, 266}},
 		{"a key frame serves who waits", []step{{0, 'k'}, {10, 'r'}, {20, 'k'}}, nil},
 		{"a lost request is asked again", []step{{0, 'r'}, {100, 'r'}, {300, 'r'}}, []int{0, 300}},
+		{"nobody took the first one", []step{{0, 'n'}, {100, 'r'}, {116, 'k'}, {120, 'r'}}, []int{100, 366}},
+		{"nobody took the asked one", []step{{0, 'r'}, {16, 'n'}, {20, 'r'}}, []int{0, 20}},
 		{"flood", func() (s []step) {
 			for at := range 1000 {
 				s = append(s, step{at, 'r'})
@@ -46,13 +48,13 @@ func TestKeyGate(t *testing.T) {
 					if s.what == 'r' {
 						g.Request()
 					} else {
-						g.Delivered()
+						g.Delivered(s.what == 'k')
 					}
 				}
 				time.Sleep(time.Second)
 				g.Close()
 				g.Request()
-				g.Delivered()
+				g.Delivered(true)
 				time.Sleep(time.Second)
 				if len(got) != len(tt.want) {
 					t.Fatalf("asked at %v, want %v", got, tt.want)

@@ -22,7 +22,7 @@ type viewer interface {
 }
 
 type stream interface {
-	Video(f *peer.Frame)
+	Video(f *peer.Frame) (taken bool)
 	Audio(s *peer.Sound)
 	Control(message []byte)
 }

@@ -46,10 +46,11 @@ func (s *screen) Run(ctx context.Context) error {
 
 func (s *screen) Profile() media.Profile { return s.profile }
 
-func (s *screen) Video(f *peer.Frame) {
+func (s *screen) Video(f *peer.Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.frames = append(s.frames, f)
+	return true
 }
 
 func (s *screen) Audio(*peer.Sound) {

@@ -16,19 +16,16 @@ var _ engine.Sink = (*sink)(nil)
 
 // Video sends a picture to all viewers. Without any nothing is done.
 func (s *sink) Video(f *media.Frame) {
-	viewers := *s.room.streams.Load()
+	taken := false
+	if viewers := *s.room.streams.Load(); len(viewers) > 0 {
+		if frame := s.packets.Video(f); frame != nil {
+			for _, v := range viewers {
+				taken = v.Video(frame) || taken
+			}
+		}
+	}
 	if f.Key {
-		s.room.keys.Delivered()
-	}
-	if len(viewers) == 0 {
-		return
-	}
-	frame := s.packets.Video(f)
-	if frame == nil {
-		return
-	}
-	for _, v := range viewers {
-		v.Video(frame)
+		s.room.keys.Delivered(taken)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cloudretro/cloudretro/worker/library/builtin"
 )
 
 // usage is what a process has used, from /proc.
@@ -93,16 +95,22 @@ func benchmarkProcess(b *testing.B, spec Spec) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// installedGame returns a game to run on a real core, if there is one: a .nes
-// or .gba file in the folder that CLOUDRETRO_TEST_GAMES names.
+// installedGame returns a game to run on a real core, if there is one: the
+// built-in game on nestopia, or a .gba file in the folder that
+// CLOUDRETRO_TEST_GAMES names on mgba.
 func installedGame(tb testing.TB) (Spec, bool) {
 	tb.Helper()
-	for extension, core := range map[string]string{".nes": "nestopia", ".gba": "mgba"} {
-		games, _ := filepath.Glob(filepath.Join(os.Getenv("CLOUDRETRO_TEST_GAMES"), "*"+extension))
-		cores, _ := filepath.Glob("/usr/lib/*/libretro/" + core + "_libretro.so")
-		if len(games) > 0 && len(cores) > 0 && os.Getenv("CLOUDRETRO_TEST_GAMES") != "" {
-			return Spec{Kind: KindLibretro, Core: cores[0], Game: games[0], SaveDir: tb.TempDir()}, true
-		}
+	spec := Spec{Kind: KindLibretro, SaveDir: tb.TempDir()}
+	if cores, _ := filepath.Glob("/usr/lib/*/libretro/nestopia_libretro.so"); len(cores) > 0 {
+		spec.Core, spec.Builtin = cores[0], builtin.Games()[0].ID
+		return spec, true
 	}
-	return Spec{}, false
+	folder := os.Getenv("CLOUDRETRO_TEST_GAMES")
+	games, _ := filepath.Glob(filepath.Join(folder, "*.gba"))
+	cores, _ := filepath.Glob("/usr/lib/*/libretro/mgba_libretro.so")
+	if folder == "" || len(games) == 0 || len(cores) == 0 {
+		return Spec{}, false
+	}
+	spec.Core, spec.Game = cores[0], games[0]
+	return spec, true
 }

@@ -44,11 +44,13 @@ type Pad = shm.Pad
 // Ports is the number of controllers; SetPad ignores others.
 const Ports = shm.Ports
 
-// Errors that end Run. Both carry a text that tells a player what is wrong.
+// Errors that end Run. All carry a text that tells a player what is wrong.
 var (
 	// ErrLoad says that the machine cannot be started: no such core, not a game
 	// of this core, no codec. Trying again would not help.
 	ErrLoad = errors.New("game cannot be loaded")
+	// ErrEnded says that the machine switched itself off.
+	ErrEnded = errors.New("the game has ended")
 	// ErrCrashed says that the core process failed again and again.
 	ErrCrashed = errors.New("core process keeps failing")
 )
@@ -109,7 +111,7 @@ type Stats struct {
 	LogDropped uint64 // lines of the core that were not logged (too many, too long)
 }
 
-// EncodeTime is the mean time that the conversion and the encoding of a
+// MeanEncodeTime is the mean time that the conversion and the encoding of a
 // picture took, 0 before the first.
 func (s Stats) MeanEncodeTime() time.Duration {
 	if s.Frames == 0 {

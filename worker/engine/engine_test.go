@@ -225,28 +225,42 @@ func TestTestCardRuns(t *testing.T) {
 	checkTimeline(t, r.rec)
 }
 
-// checkTimeline checks that pictures lie 1/60 s and packets 10 ms apart.
-func checkTimeline(t testing.TB, r *recorder) {
+// maxStalls is how often a busy host may take the processor from a core process
+// for so long (200 ms) that its clock is set anew before a test fails.
+const maxStalls = 3
+
+// checkTimeline checks that pictures lie whole 1/60 s and packets 10 ms apart.
+func checkTimeline(t *testing.T, r *recorder) {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.frames[0].Key {
-		t.Error("the first frame is no key frame")
+	if len(r.frames) == 0 || len(r.packets) == 0 {
+		t.Fatalf("%d frames, %d packets", len(r.frames), len(r.packets))
 	}
-	for i := 1; i < len(r.packets); i++ {
-		if d := r.packets[i].PTS - r.packets[i-1].PTS; d < 10*time.Millisecond-2 || d > 10*time.Millisecond+2 {
-			t.Errorf("packet %d comes %v after the one before", i, d)
+	if d := r.packets[0].PTS - r.frames[0].PTS; !r.frames[0].Key || d > 0 || d < -time.Second {
+		t.Errorf("the first frame is %+v, sound begins %v later", r.frames[0], d)
+	}
+	stalls := 0
+	gap := func(what string, i int, d, period time.Duration) {
+		off := (d + period/2) % period // half a period if d is a whole number of them
+		switch {
+		case d > 150*time.Millisecond:
+			stalls++
+		case d < period/2 || off < period/2-50*time.Microsecond || off > period/2+50*time.Microsecond:
+			t.Errorf("%s %d comes %v after the one before", what, i, d)
 		}
 	}
-	if len(r.packets) == 0 {
-		t.Fatal("no sound")
+	for i := 1; i < len(r.packets); i++ {
+		if d := r.packets[i].PTS - r.packets[i-1].PTS; d > 11*time.Millisecond && d < 150*time.Millisecond {
+			t.Errorf("packet %d comes %v after the one before", i, d)
+		} else {
+			gap("packet", i, d, 10*time.Millisecond)
+		}
 	}
-	if d := r.packets[0].PTS - r.frames[0].PTS; d != 0 {
-		t.Errorf("sound begins %v after the picture", d)
+	for i := 1; i < len(r.frames); i++ {
+		gap("frame", i, r.frames[i].PTS-r.frames[i-1].PTS, time.Second/60)
 	}
-	last := r.frames[len(r.frames)-1]
-	periods := float64(last.PTS-r.frames[0].PTS) * 60 / float64(time.Second)
-	if whole := float64(int(periods + 0.5)); periods-whole > 1e-4 || whole-periods > 1e-4 {
-		t.Errorf("the last frame is %v frames after the first", periods)
+	if stalls > 2*maxStalls {
+		t.Errorf("the clock was set anew %d times", stalls/2)
 	}
 }

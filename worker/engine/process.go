@@ -181,7 +181,7 @@ func (p *process) watch(ctx context.Context, progress func() uint64, limit time.
 // that says why.
 func (p *process) explain(err error) error {
 	switch {
-	case errors.Is(err, ErrLoad):
+	case errors.Is(err, ErrLoad), errors.Is(err, ErrEnded):
 		return err
 	case p.hung.Load():
 		return errHung

@@ -71,7 +71,7 @@ func New(cfg Config, spec Spec, sink Sink) (*Engine, error) {
 
 // Run starts the core process, supervises it, and restarts it after a crash or
 // a hang from the last snapshot. It returns nil when ctx ends and otherwise an
-// error that wraps ErrLoad or ErrCrashed and names the cause. It is called once.
+// error that wraps ErrLoad, ErrEnded or ErrCrashed and names the cause. It is called once.
 func (e *Engine) Run(ctx context.Context) error {
 	if !e.running.CompareAndSwap(false, true) {
 		return errors.New("run engine: called twice")
@@ -104,7 +104,7 @@ func (e *Engine) supervise(ctx context.Context, memory *os.File) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if errors.Is(err, ErrLoad) {
+		if errors.Is(err, ErrLoad) || errors.Is(err, ErrEnded) {
 			return e.giveUp(&s, err)
 		}
 		pause, ok := allowed.take(time.Now())

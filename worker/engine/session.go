@@ -38,7 +38,7 @@ type session struct {
 }
 
 // serve runs one core process until it ends and returns why. The error wraps
-// ErrLoad if another one would fare no better.
+// ErrLoad or ErrEnded if there is no point in another one.
 func (s *session) serve(ctx context.Context) error {
 	e := s.engine
 	p, err := e.spawn(s.memory)
@@ -185,6 +185,8 @@ func (s *session) dispatch(t wire.Type, payload []byte) error {
 		return e.account(payload, s.flow.total)
 	case wire.TypeFailed:
 		return failure(payload)
+	case wire.TypeEnded:
+		return ErrEnded
 	default:
 		return fmt.Errorf("%w: unknown message %d", wire.ErrProtocol, t)
 	}

@@ -12,8 +12,10 @@ type clock interface {
 }
 
 // maxBehind is how many frames the machine may be late before it no longer
-// tries to catch up: it was suspended, or the host is too slow for it.
-const maxBehind = 4
+// tries to catch up: it was suspended, or the host is too slow for it. 200 ms at
+// 60 Hz is what a busy host may take from a process now and then; no frame and
+// no sound is lost by it.
+const maxBehind = 12
 
 // schedule says when frames are due. Frame n of a rate is due at anchor + n
 // periods, computed anew each time, so that nothing adds up over hours.

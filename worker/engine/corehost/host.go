@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"runtime"
@@ -34,7 +33,7 @@ const (
 const (
 	ExitOK     = 0 // told to stop, or the worker is gone
 	ExitFailed = 1 // the machine or a codec failed; stderr has the cause
-	ExitLoad   = 2 // the machine could not be opened; the worker was told
+	ExitLoad   = 2 // the machine could not be opened or has ended; the worker was told
 )
 
 // Config is what a core process works with.
@@ -163,7 +162,7 @@ func drive(ctx context.Context, cfg *Config, t *ticker, e *encoders) int {
 	closeErr := t.machine.close()
 	switch {
 	case errors.Is(err, errEnded):
-		return refuse(cfg, err)
+		return say(cfg, wire.TypeEnded, "")
 	case err != nil:
 		cfg.Logger.Error("machine failed", "error", err)
 		return ExitFailed
@@ -178,12 +177,16 @@ func drive(ctx context.Context, cfg *Config, t *ticker, e *encoders) int {
 
 // refuse tells the worker that there is no point in trying again.
 func refuse(cfg *Config, cause error) int {
-	text := wire.CleanText(cause.Error(), wire.MaxText)
-	msg, err := wire.AppendMessage(nil, wire.TypeFailed, []byte(text))
+	return say(cfg, wire.TypeFailed, wire.CleanText(cause.Error(), wire.MaxText))
+}
+
+// say sends the last message of a core process.
+func say(cfg *Config, t wire.Type, text string) int {
+	msg, err := wire.AppendMessage(nil, t, []byte(text))
 	if err == nil {
 		_, err = cfg.Conn.Write(msg)
 	}
-	if err != nil && !errors.Is(err, io.ErrClosedPipe) {
+	if err != nil {
 		cfg.Logger.Error("cannot tell the worker", "error", err, "text", text)
 	}
 	return ExitLoad

@@ -35,6 +35,7 @@ const (
 	TypeMessage                 // text of the core for the player
 	TypeFailed                  // text; the game cannot be loaded, the process ends
 	TypeStats                   // Stats, once a second
+	TypeEnded                   // empty; the machine switched itself off, the process ends
 )
 
 // Messages of a worker to a core process.

@@ -109,3 +109,25 @@ func TestLinkQueueIsBounded(t *testing.T) {
 		t.Errorf("%d dropped, slow %d", l.dropped.Load(), len(l.slow))
 	}
 }
+
+func TestBuiltinGamesAreOffered(t *testing.T) {
+	dir := t.TempDir()
+	core := filepath.Join(dir, "x_libretro.so")
+	if err := os.WriteFile(core, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	p := newPlay(t, func(c *Config) { c.Cores = []library.Core{{System: "nes", Lib: core, Players: 2}} })
+	games := p.link.register.Games
+	if len(games) < 2 {
+		t.Fatalf("games %v", games)
+	}
+	for _, g := range games {
+		if err := g.Validate(); err != nil {
+			t.Error(err)
+		}
+	}
+	b := builtins()[0]
+	if title, ok := p.library.Find(b.Game.ID); !ok || p.spec(title).Builtin != b.ID || p.spec(title).Core != core {
+		t.Errorf("title %+v", title)
+	}
+}

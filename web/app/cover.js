@@ -53,7 +53,8 @@ export function paint(canvas, game) {
   const palette = paletteOf(systemOf(game.system).hue, random);
   const scene = game.system === 'test' ? scenes.card : scenes.all[(seed >>> 7) % scenes.all.length];
   scene(context, palette, random, WIDTH, HEIGHT);
-  if (game.system !== 'test') sprite(context, palette, random);
+  if (game.system === 'test') return; // the card speaks for itself
+  sprite(context, palette, random);
   title(context, palette, game.title);
 }
 

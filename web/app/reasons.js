@@ -105,6 +105,13 @@ const notFound = {
   },
 };
 
+/** A server's words as a sentence: a capital first, a full stop last. */
+export function sentence(text) {
+  const trimmed = String(text ?? '').trim();
+  if (trimmed === '') return '';
+  return trimmed[0].toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? '' : '.');
+}
+
 /**
  * @param {string} code a code of coordinator/signal or one of this page
  * @param {string} [message] the server's own words
@@ -116,5 +123,5 @@ export function explain(code, message = '', { join = false, relay = false } = {}
   if (code === 'no-path' && relay) key = 'no-relay';
   let reason = Object.hasOwn(reasons, key) ? reasons[key] : reasons.failed;
   if (code === 'not-found') reason = join ? notFound.join : notFound.start;
-  return Object.freeze({ code, ...reason, text: message || reason.text });
+  return Object.freeze({ code, ...reason, text: sentence(message) || reason.text });
 }

@@ -2,7 +2,7 @@
 // connection, and what to do when either is lost. No DOM.
 
 import { Signal } from './signal.js';
-import { explain } from './reasons.js';
+import { explain, sentence } from './reasons.js';
 
 const PATIENCE = 1000; // ms a disconnected path may come back by itself
 const REPAIR_WAIT = 6000; // ms a new path may take before the next attempt
@@ -195,7 +195,7 @@ export class Session extends EventTarget {
         return this.#fail('closed', data.reason);
       case 'error':
         if (data.code === 'version') return this.#fail(data.code, data.message);
-        return this.#emit('notice', { kind: 'error', text: data.message ?? 'The server reported an error.' });
+        return this.#emit('notice', { kind: 'error', text: sentence(data.message) || 'The server reported an error.' });
     }
   }
 
@@ -208,9 +208,9 @@ export class Session extends EventTarget {
         return this.#emit('geometry', this.#geometry);
       case 'message':
       case 'restarted':
-        return message.text && this.#emit('notice', { kind: 'info', text: String(message.text) });
+        return message.text && this.#emit('notice', { kind: 'info', text: sentence(message.text) });
       case 'error':
-        return this.#emit('notice', { kind: 'error', text: String(message.message ?? message.code) });
+        return this.#emit('notice', { kind: 'error', text: sentence(message.message ?? message.code) });
       case 'pong':
         return this.#emit('pong', message);
     }

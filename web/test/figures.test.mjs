@@ -4,7 +4,7 @@ import { fit } from '../app/stage.js';
 import { bitrate, pathName, pick, rows, summarise } from '../app/stats.js';
 import { Settings, sane } from '../app/settings.js';
 import { parse, playPath, roomPath, seat, shareLink, socketURL } from '../app/route.js';
-import { explain } from '../app/reasons.js';
+import { explain, sentence } from '../app/reasons.js';
 import { group, systemOf, validGames } from '../app/systems.js';
 import { paletteOf, randomOf, seedOf } from '../app/cover.js';
 import { pathOf, pixels, plain, textWidth, wrap } from '../app/pixelfont.js';
@@ -136,6 +136,12 @@ test('every code has words and a way out', () => {
   }
   assert.notEqual(explain('not-found', '', { join: true }).title, explain('not-found').title);
   assert.equal(explain('full', 'Own words.').text, 'Own words.');
+});
+
+test('a server speaks in sentences', () => {
+  for (const [said, want] of [['no game "x"; choose another', 'No game "x"; choose another.'], ['Done!', 'Done!'], ['', ''], [undefined, ''], [7, '7.']]) {
+    assert.equal(sentence(said), want);
+  }
 });
 
 test('games by system, old systems first, tests last', () => {

@@ -64,7 +64,7 @@ func mark(c chan struct{}) {
 	}
 }
 
-func clear(c chan struct{}) {
+func unmark(c chan struct{}) {
 	select {
 	case <-c:
 	default:
@@ -152,8 +152,8 @@ func (l *link) introduce(conn *websocket.Conn) error {
 		return err
 	}
 	// What changes from here on is announced once more.
-	clear(l.rooms)
-	clear(l.games)
+	unmark(l.rooms)
+	unmark(l.games)
 	data, err := signal.Encode(signal.TypeRegister, "", "", l.worker.register(challenge.Nonce))
 	if err != nil {
 		return err
@@ -201,7 +201,7 @@ func (l *link) serve(ctx context.Context, conn *websocket.Conn) error {
 		<-l.out
 		l.dropped.Add(1)
 	}
-	clear(l.slow)
+	unmark(l.slow)
 	l.up.Store(true)
 	defer l.up.Store(false)
 	extend := func(string) error { return conn.SetReadDeadline(time.Now().Add(linkPatience)) }

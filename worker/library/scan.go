@@ -149,14 +149,14 @@ func extension(path string) string {
 
 // refuse says why the file is no game, "" if it may be one.
 func (s *scan) refuse(path string) string {
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		return reasonOf(err)
 	}
-	if real != path && !strings.HasPrefix(real, s.base+string(filepath.Separator)) {
+	if resolved != path && !strings.HasPrefix(resolved, s.base+string(filepath.Separator)) {
 		return "it is a link that leaves the library"
 	}
-	info, err := os.Stat(real)
+	info, err := os.Stat(resolved)
 	if err != nil {
 		return reasonOf(err)
 	}
@@ -165,7 +165,7 @@ func (s *scan) refuse(path string) string {
 	}
 	v, ok := s.lib.known[path]
 	if !ok || v.size != info.Size() || !v.time.Equal(info.ModTime()) || v.reason != "" {
-		v = verdict{info.Size(), info.ModTime(), checkFile(real, info.Size(), extension(path))}
+		v = verdict{info.Size(), info.ModTime(), checkFile(resolved, info.Size(), extension(path))}
 	}
 	s.known[path] = v
 	return v.reason

@@ -48,7 +48,7 @@ func TestScheduleGoesOnWithANewRate(t *testing.T) {
 func TestScheduleBehind(t *testing.T) {
 	s := schedule{fps: 100}
 	for late, want := range map[time.Duration]bool{
-		0: false, 10 * time.Millisecond: false, 40 * time.Millisecond: false, 41 * time.Millisecond: true, time.Hour: true,
+		0: false, 10 * time.Millisecond: false, 120 * time.Millisecond: false, 121 * time.Millisecond: true, time.Hour: true,
 	} {
 		if got := s.behind(late); got != want {
 			t.Errorf("%v late: behind is %v", late, got)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,7 +59,7 @@ func lineValue(text, key string) int {
 
 // BenchmarkCoreProcess runs a core process in real time, an iteration is a
 // second of it, and reports what it and the worker's side of it cost, in percent
-// of one processor. Run it as: go test -run - -bench CoreProcess -benchtime 10x
+// of one processor, and how long after it was due a frame reached the Sink. Run it as: go test -run - -bench CoreProcess -benchtime 10x
 func BenchmarkCoreProcess(b *testing.B) {
 	needCodecs(b)
 	for _, scale := range []int{1, 2} {
@@ -92,6 +93,10 @@ func benchmarkProcess(b *testing.B, spec Spec) {
 		b.ReportMetric(float64(statsAfter.AudioTime-stats.AudioTime)/n/1000, "us-audio")
 		b.ReportMetric(float64(statsAfter.FrameBytes-stats.FrameBytes)*8/took.Seconds()/1000, "kbit/s")
 	}
+	r.stop()
+	slices.Sort(r.rec.delays)
+	b.ReportMetric(float64(r.rec.delays[len(r.rec.delays)/2])/1e6, "ms-p50")
+	b.ReportMetric(float64(r.rec.delays[len(r.rec.delays)*99/100])/1e6, "ms-p99")
 	b.ReportMetric(0, "ns/op")
 }
 

@@ -19,6 +19,8 @@ func TestMain(m *testing.M) {
 		switch os.Args[1] {
 		case CoreCommand:
 			os.Exit(CoreMain())
+		case workerCommand:
+			os.Exit(workerMain())
 		case rogueCommand:
 			os.Exit(rogueMain(os.Args[2]))
 		}
@@ -34,8 +36,9 @@ type recorder struct {
 	frames  []media.Frame // without Data
 	key     []byte        // stream since the last key frame
 	packets []media.Packet
-	forget  bool // count only
-	count   int  // of frames
+	forget  bool            // count and measure only
+	count   int             // of frames
+	delays  []time.Duration // from when a frame was due to here
 
 	afterRestart int // frames since a restart
 	restartFrame int // index of the first of them
@@ -54,6 +57,7 @@ func (r *recorder) note(f func()) {
 func (r *recorder) Video(f *media.Frame) {
 	r.note(func() {
 		if r.count++; r.forget {
+			r.delays = append(r.delays, monotonicNow()-f.PTS)
 			return
 		}
 		if f.Key {

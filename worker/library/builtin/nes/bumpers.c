@@ -54,6 +54,7 @@ u8 bumpers_hit(void) {
 
 void bumpers_draw(void) {
     static u8 i;
+    if (message_shown) return;
     for (i = 0; i < bumpers; ++i) {
         spr_x = BUMPER_X - 8;
         spr_y = bumper_y[i] - 8;

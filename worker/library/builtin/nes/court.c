@@ -14,6 +14,8 @@ static const u8 court_colors[32] = {
 
 #define FIELD_TOP (WALL_TOP / 8)
 #define FIELD_BOTTOM (WALL_BOTTOM / 8)
+u8 message_shown;
+
 #define MESSAGE_COL 10
 #define MESSAGE_ROW 8
 
@@ -56,6 +58,7 @@ static void goals(void) {
 
 void court_draw(void) {
     u8 i;
+    message_shown = 0;
     clear_screen();
     set_colors(court_colors);
     for (i = 0; i < 3; ++i) colors[5 + i] = floor_colors[court][i];
@@ -83,7 +86,7 @@ void score_queue(void) {
 void rounds_queue(void) {
     u8 p, n;
     for (p = 0; p < 2; ++p) {
-        queue(p ? 26 : 4, 3, ROUNDS_TO_WIN);
+        queue(p ? 20 : 10, 3, ROUNDS_TO_WIN);
         for (n = 0; n < ROUNDS_TO_WIN; ++n) {
             if (p) queue_byte(TILE_PIP + (ROUNDS_TO_WIN - n <= rounds_won[p]));
             else queue_byte(TILE_PIP + (n < rounds_won[p]));
@@ -92,8 +95,8 @@ void rounds_queue(void) {
 }
 
 void names_queue(void) {
-    queue_text(2, 2, cpu[0] ? "CPU     " : "PLAYER 1");
-    queue_text(22, 2, cpu[1] ? "     CPU" : "PLAYER 2");
+    queue_text(1, 2, cpu[0] ? "CPU     " : "PLAYER 1");
+    queue_text(23, 2, cpu[1] ? "     CPU" : "PLAYER 2");
 }
 
 void heat_queue(void) {
@@ -105,6 +108,7 @@ void heat_queue(void) {
 /* One row of the message box a frame, to stay within the vertical blank. */
 void message_show(const char *s) {
     static u8 i;
+    message_shown = 1;
     queue(MESSAGE_COL, MESSAGE_ROW, 12);
     queue_byte(TILE_BOX);
     for (i = 0; i < 10; ++i) queue_byte(TILE_BOX + 4);
@@ -124,6 +128,7 @@ void message_show(const char *s) {
 
 void message_hide(void) {
     static u8 row, col;
+    message_shown = 0;
     for (row = MESSAGE_ROW; row < MESSAGE_ROW + 3; ++row) {
         queue(MESSAGE_COL, row, 12);
         for (col = MESSAGE_COL; col < MESSAGE_COL + 12; ++col) queue_byte(floor_tile(col, row));

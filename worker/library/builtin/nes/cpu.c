@@ -2,13 +2,13 @@
  * human; it looks at the comet only now and then and misjudges where it goes. */
 #include "game.h"
 
-/* By level: frames between looks, misjudgement in pixels (a mask), frames before
+/* By level: frames between looks, width of the misjudgement in pixels, frames before
  * a throw (least, and a mask of more), chance in 256 of a quick power throw. */
 static const u8 look_time[3] = {26, 14, 7};
-static const u8 misjudge[3] = {63, 31, 31};
+static const u8 misjudge[3] = {76, 54, 40};
 static const u8 wait_least[3] = {26, 14, 4};
 static const u8 wait_more[3] = {31, 31, 15};
-static const u8 quick[3] = {16, 70, 150};
+static const u8 quick[3] = {10, 50, 130};
 
 static u8 look[2], target_y[2], target_x[2], wait[2], throw_keys[2], seen_throw[2], error[2];
 static u8 planned[2];
@@ -77,7 +77,7 @@ static void judge(u8 p) {
     }
     if (seen_throw[p] != comet_throws) {
         seen_throw[p] = comet_throws;
-        error[p] = random() & misjudge[cpu_level];
+        error[p] = (u16)random() * misjudge[cpu_level] >> 8;
     }
     target_x[p] = p ? 220 : 36;
     y = foresee(target_x[p]) + error[p] - (misjudge[cpu_level] >> 1);

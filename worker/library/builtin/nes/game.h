@@ -83,5 +83,6 @@ void names_queue(void);
 void heat_queue(void);
 void message_show(const char *s); /* 10 characters; takes a few frames */
 void message_hide(void);
+extern u8 message_shown;         /* sprites must not cover it */
 
 #endif

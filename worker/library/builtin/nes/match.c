@@ -19,8 +19,14 @@ static void draw(void) {
     sprites_end();
 }
 
+static u8 interrupted(void) {
+    return demo && (pad_new[0] | pad_new[1]) & (KEY_START | KEY_A);
+}
+
 static void hold_still(u8 time) {
     for (; time; --time) {
+        if (interrupted()) demo_left = 1; /* the rally ends at once */
+        if (demo_left == 1) return;
         draw();
         wait_frame();
     }
@@ -43,6 +49,7 @@ static u8 pause(void) {
     sound_play(SOUND_PAUSE);
     message_show("  PAUSED  ");
     do {
+        draw();
         wait_frame();
         pressed = pad_new[0] | pad_new[1];
     } while (!(pressed & (KEY_START | KEY_SELECT)));
@@ -69,7 +76,7 @@ static u8 rally(void) {
     heat_shown = 0xFF;
     for (;;) {
         if (demo) {
-            if ((pad_new[0] | pad_new[1]) & (KEY_START | KEY_A) || --demo_left == 0) return QUIT;
+            if (interrupted() || --demo_left == 0) return QUIT;
         } else {
             join();
             if ((pad_new[0] | pad_new[1]) & KEY_START && pause()) return QUIT;
@@ -97,7 +104,7 @@ static void goal(u8 scorer) {
     sound_play(SOUND_GOAL);
     spark_burst(PIXEL(comet_x), PIXEL(comet_y));
     player_pose(scorer, POSE_CHEER, 0);
-    comet_y = SUBPIXEL(244); /* out of sight */
+    comet_y = SUBPIXEL(252); /* out of sight */
     score_queue();
     message_show(worth == 2 ? " GOAL! +2 " : " GOAL! +1 ");
     for (n = GOAL_TIME; n; --n) {

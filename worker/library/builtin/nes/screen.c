@@ -38,7 +38,7 @@ void clear_screen(void) {
 /* A sky of stars that is the same every time. */
 void stars(void) {
     static const u8 place[] = {3, 2, 9, 1, 17, 3, 24, 2, 29, 4, 1, 8, 30, 10, 4, 14, 27, 15, 2, 19,
-                               11, 17, 22, 18, 29, 20, 6, 22, 16, 23, 25, 24, 3, 26, 12, 26, 20, 27, 28, 27};
+                               11, 16, 22, 18, 29, 20, 1, 22, 16, 23, 25, 24, 3, 26, 12, 26, 20, 27, 28, 27};
     u8 i;
     for (i = 0; i < sizeof place; i += 2) {
         at(place[i], place[i + 1]);

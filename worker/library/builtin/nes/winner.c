@@ -12,13 +12,13 @@ static void draw(u8 winner) {
     set_colors(winner_colors);
     stars();
     box(5, 5, 22, 8);
-    text(8, 7, winner ? (cpu[1] ? "THE COMPUTER" : "  PLAYER 2") : "  PLAYER 1");
+    text(10, 7, winner ? (cpu[1] ? "THE COMPUTER" : "  PLAYER 2") : "  PLAYER 1");
     text(8, 9, "WINS THE MATCH!");
     tint(3, 3, 10, 3, winner ? 3 : 2);
-    at(12, 11);
+    at(11, 11);
     PPU_DATA = '0' - ' ' + rounds_won[0];
-    text(14, 11, "ROUNDS");
-    at(21, 11);
+    text(13, 11, "ROUNDS");
+    at(20, 11);
     PPU_DATA = '0' - ' ' + rounds_won[1];
     at(10, 21);
     for (i = 0; i < 12; ++i) PPU_DATA = TILE_WALL_TOP;

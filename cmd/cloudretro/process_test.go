@@ -107,7 +107,11 @@ func others() []string {
 func TestSignalsEndItCleanly(t *testing.T) {
 	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(sig.String(), func(t *testing.T) {
-			p := startProcess(t, others()...)
+			args := quiet()
+			if engineAvailable() != nil {
+				args = others()
+			}
+			p := startProcess(t, append(args, "--set", "library.basePath=")...)
 			if err := p.cmd.Process.Signal(sig); err != nil {
 				t.Fatal(err)
 			}

@@ -15,54 +15,62 @@ type part struct {
 	run  func(context.Context) error // blocks until its context ends (nil) or it fails
 }
 
+// running is a part with the means to end it.
+type running struct {
+	name string
+	stop context.CancelFunc
+	done chan struct{}
+}
+
 // supervise runs the parts until ctx ends (nil) or one of them ends by itself;
-// that one's error is returned once the others have ended too. Parts that are
-// given longer than patience to end are named in an error and left behind: the
-// process is about to exit.
+// that one's error is returned once the others have ended too. They are ended
+// one after the other, the last one first, so that a worker can still tell its
+// browsers by way of the coordinator. A part that lets the others wait longer
+// than patience, all together, is named in an error and left behind with those
+// before it: the process is about to exit.
 func supervise(ctx context.Context, parts []part, patience time.Duration) error {
-	group, ctx := errgroup.WithContext(ctx)
-	ended := make(chan string, len(parts))
+	group, ended := errgroup.WithContext(ctx)
+	var all []running
 	for _, p := range parts {
+		// The group's end must not reach the part before its turn.
+		partCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+		defer stop()
+		r := running{p.name, stop, make(chan struct{})}
+		all = append(all, r)
 		group.Go(func() error {
-			defer func() { ended <- p.name }()
-			err := p.run(ctx)
-			switch {
-			case err != nil:
-				return fmt.Errorf("%s: %w", p.name, err)
-			case ctx.Err() == nil:
-				return fmt.Errorf("%s: ended without a reason", p.name)
-			}
-			return nil
+			defer close(r.done)
+			return runPart(partCtx, p)
 		})
 	}
-	<-ctx.Done()
-	slow := awaitAll(parts, ended, patience)
-	if len(slow) > 0 {
-		return errors.Join(fmt.Errorf("%v did not end within %v", slow, patience), failure(ctx))
+	<-ended.Done()
+	if err := endInOrder(all, patience); err != nil {
+		return errors.Join(err, failure(ended))
 	}
 	return group.Wait()
 }
 
-// awaitAll returns the names of the parts that have not ended in time.
-func awaitAll(parts []part, ended <-chan string, patience time.Duration) []string {
-	running := make(map[string]bool, len(parts))
-	for _, p := range parts {
-		running[p.name] = true
+// runPart names the part in its error; an end that nobody asked for is one.
+func runPart(ctx context.Context, p part) error {
+	err := p.run(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", p.name, err)
+	case ctx.Err() == nil:
+		return fmt.Errorf("%s: ended without a reason", p.name)
 	}
+	return nil
+}
+
+// endInOrder ends the parts from the last to the first.
+func endInOrder(all []running, patience time.Duration) error {
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
-	for range parts {
+	for i := len(all) - 1; i >= 0; i-- {
+		all[i].stop()
 		select {
-		case name := <-ended:
-			delete(running, name)
+		case <-all[i].done:
 		case <-timeout.C:
-			slow := make([]string, 0, len(running))
-			for _, p := range parts {
-				if running[p.name] {
-					slow = append(slow, p.name)
-				}
-			}
-			return slow
+			return fmt.Errorf("%s did not end within %v", all[i].name, patience)
 		}
 	}
 	return nil

@@ -38,11 +38,11 @@ func TestSupervise(t *testing.T) {
 		{"one is slow", map[string]func(context.Context) error{
 			"a": obedient,
 			"b": func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Hour); return nil },
-		}, []string{"[b] did not end within 10s"}},
+		}, []string{"b did not end within 10s"}},
 		{"one is slow after a failure", map[string]func(context.Context) error{
 			"a": func(context.Context) error { return broken },
 			"b": func(ctx context.Context) error { <-ctx.Done(); time.Sleep(time.Hour); return nil },
-		}, []string{"[b] did not end within 10s", "a: it broke"}},
+		}, []string{"b did not end within 10s", "a: it broke"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestSupervise(t *testing.T) {
 				time.AfterFunc(30*time.Second, stop)
 				defer time.Sleep(2 * time.Hour) // virtual: the bubble outlives the slow part
 				var parts []part
-				for name, run := range tt.parts {
-					parts = append(parts, part{name, run})
+				for _, name := range []string{"a", "b"} {
+					parts = append(parts, part{name, tt.parts[name]})
 				}
 				err := supervise(ctx, parts, 10*time.Second)
 				if (err == nil) != (len(tt.want) == 0) {
@@ -66,4 +66,31 @@ func TestSupervise(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The last part ends before the one it depends on is told to.
+func TestPartsEndInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		slowly := func(name string) part {
+			return part{name, func(ctx context.Context) error {
+				<-ctx.Done()
+				time.Sleep(time.Second)
+				order = append(order, name)
+				return nil
+			}}
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		time.AfterFunc(time.Minute, stop)
+		begin := time.Now()
+		if err := supervise(ctx, []part{slowly("coordinator"), slowly("turn"), slowly("worker")}, 10*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(order, " "); got != "worker turn coordinator" {
+			t.Errorf("ended in the order %s", got)
+		}
+		if took := time.Since(begin); took != time.Minute+3*time.Second {
+			t.Errorf("took %v, want a minute and 3 s", took)
+		}
+	})
 }

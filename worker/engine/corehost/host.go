@@ -123,6 +123,9 @@ func listen(r *wire.Reader, w *wishes) error {
 // have coroutines and thread-local state.
 func work(ctx context.Context, cfg *Config, start wire.Start, w *wishes, clk clock, c codecs) int {
 	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	if err := sharpen(); err != nil {
+		cfg.Logger.Debug("frames may begin a little late", "error", err)
+	}
 	m, err := open(&start.Spec, cfg.Logger)
 	if err != nil {
 		return refuse(cfg, err)

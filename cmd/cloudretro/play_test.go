@@ -67,8 +67,8 @@ func TestSecrets(t *testing.T) {
 		set   []string
 		want  string // "" = an error, "random", or the secret
 	}{
-		{"all in one", everyRole, nil, "random"},
-		{"all in one, set", everyRole, []string{"secrets.worker=" + secret}, secret},
+		{"all in one", everyRole(), nil, "random"},
+		{"all in one, set", everyRole(), []string{"secrets.worker=" + secret}, secret},
 		{"coordinator alone", roles{coordinator: true}, nil, ""},
 		{"worker alone", roles{worker: true}, nil, ""},
 		{"worker alone, only the other secret", roles{worker: true}, []string{"secrets.turn=" + secret}, ""},
@@ -96,8 +96,8 @@ func TestSecrets(t *testing.T) {
 		}
 	})
 	t.Run("two processes get two secrets", func(t *testing.T) {
-		a, _ := withSecrets(defaults(t), everyRole)
-		b, _ := withSecrets(defaults(t), everyRole)
+		a, _ := withSecrets(defaults(t), everyRole())
+		b, _ := withSecrets(defaults(t), everyRole())
 		if a.Secrets.Worker == b.Secrets.Worker {
 			t.Error("the random secret is not random")
 		}

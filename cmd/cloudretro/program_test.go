@@ -8,26 +8,26 @@ import (
 	"testing"
 )
 
-var everyRole = roles{true, true, true}
+func everyRole() roles { return roles{true, true, true} }
 
 func TestParse(t *testing.T) {
 	tests := []struct {
 		args string
 		want arguments
 	}{
-		{"", arguments{roles: everyRole}},
+		{"", arguments{roles: everyRole()}},
 		{"--role=coordinator", arguments{roles: roles{coordinator: true}}},
 		{"-role worker,turn", arguments{roles: roles{worker: true, turn: true}}},
-		{"--config a.yaml --config b.yaml", arguments{roles: everyRole, files: []string{"a.yaml", "b.yaml"}}},
-		{"--set a=b --set=c=d", arguments{roles: everyRole, set: []string{"a=b", "c=d"}}},
-		{"config --config a.yaml", arguments{command: "config", roles: everyRole, files: []string{"a.yaml"}}},
-		{"--config a.yaml config", arguments{command: "config", roles: everyRole, files: []string{"a.yaml"}}},
-		{"config --defaults", arguments{command: "config", roles: everyRole, defaults: true}},
-		{"version", arguments{command: "version", roles: everyRole}},
-		{"health", arguments{command: "health", roles: everyRole}},
+		{"--config a.yaml --config b.yaml", arguments{roles: everyRole(), files: []string{"a.yaml", "b.yaml"}}},
+		{"--set a=b --set=c=d", arguments{roles: everyRole(), set: []string{"a=b", "c=d"}}},
+		{"config --config a.yaml", arguments{command: "config", roles: everyRole(), files: []string{"a.yaml"}}},
+		{"--config a.yaml config", arguments{command: "config", roles: everyRole(), files: []string{"a.yaml"}}},
+		{"config --defaults", arguments{command: "config", roles: everyRole(), defaults: true}},
+		{"version", arguments{command: "version", roles: everyRole()}},
+		{"health", arguments{command: "health", roles: everyRole()}},
 		{"--help", arguments{command: "help"}},
 		{"config -h", arguments{command: "help"}},
-		{"help", arguments{command: "help", roles: everyRole}},
+		{"help", arguments{command: "help", roles: everyRole()}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.args, func(t *testing.T) {

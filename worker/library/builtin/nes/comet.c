@@ -2,8 +2,8 @@
 #include "game.h"
 
 #define BASE_SPEED 620     /* 2.4 pixels a frame */
-#define HEAT_SPEED 36      /* more for every throw of the rally */
-#define MAX_HEAT 12
+#define HEAT_SPEED 32      /* more for every throw of the rally */
+#define MAX_HEAT 24        /* 6.6 pixels a frame with power, well below a catch */
 #define POWER_SPEED 300    /* more if thrown at once */
 #define POWER_TIME 12      /* frames after the catch that count as at once */
 #define HOLD_TIME 75       /* then it slips out of the hand */

@@ -100,9 +100,10 @@ void names_queue(void) {
 }
 
 void heat_queue(void) {
+    static const u8 limit[6] = {1, 3, 5, 8, 13, 20}; /* throws that light each */
     static u8 i;
     queue(15, 28, 6);
-    for (i = 1; i < 12; i += 2) queue_byte(TILE_HEAT + (comet_heat > i));
+    for (i = 0; i < 6; ++i) queue_byte(TILE_HEAT + (comet_heat >= limit[i]));
 }
 
 /* One row of the message box a frame, to stay within the vertical blank. */

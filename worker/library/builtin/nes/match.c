@@ -147,7 +147,7 @@ static u8 round(void) {
     points[0] = points[1] = 0;
     court_draw();
     bumpers_reset();
-    serve(court & 1);
+    serve(!(court & 1));
     names_queue();
     wait_frame();
     score_queue();

@@ -1,12 +1,14 @@
 /* The two players: they run and dash in their half and catch what they touch. */
 #include "game.h"
 
-#define SPEED 448          /* 1.75 pixels a frame */
+#define SPEED 448           /* 1.75 pixels a frame */
 #define SPEED_DIAGONAL 317
+#define CREEP 144           /* with the comet in hand */
+#define CREEP_DIAGONAL 102
 #define DASH 1088
 #define DASH_DIAGONAL 770
 #define DASH_TIME 9
-#define DASH_REST 22       /* until the next */
+#define DASH_REST 22        /* until the next */
 
 #define MIN_Y SUBPIXEL(WALL_TOP + 13)
 #define MAX_Y SUBPIXEL(WALL_BOTTOM - 12)
@@ -71,8 +73,11 @@ void player_move(u8 p) {
     if (dash_rest[p]) --dash_rest[p];
     held = keys[p] & (KEY_UP | KEY_DOWN | KEY_LEFT | KEY_RIGHT);
     if (comet_holder == p) {
-        player_slide(p);
         stride[p] = 0;
+        if (!player_slide(p) && held) {
+            stride[p] = frames | 1;
+            go(p, held, CREEP, CREEP_DIAGONAL);
+        }
         if (keys_new[p] & KEY_A) comet_throw(p, 0);
         else if (keys_new[p] & KEY_B) comet_throw(p, 1);
         return;

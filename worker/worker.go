@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/engine/trim"
 	"github.com/cloudretro/cloudretro/worker/library"
 	"github.com/cloudretro/cloudretro/worker/peer"
 )
@@ -127,6 +129,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return w.library.Run(ctx, w.libraryChanged) })
 	group.Go(func() error { return w.serveProbe(ctx) })
+	group.Go(func() error { w.trim(ctx); return nil })
 	var links sync.WaitGroup
 	for _, l := range w.links {
 		links.Go(func() { l.run(linkCtx) })
@@ -139,6 +142,23 @@ func (w *Worker) Run(ctx context.Context) error {
 	unlink()
 	links.Wait()
 	return errors.Join(err, w.Close())
+}
+
+// settleTime is how long a start takes at the most: a game that is played at
+// once has passed through everything that it needs.
+const settleTime = 8 * time.Second
+
+// trim gives back, once, what only the start needed.
+func (w *Worker) trim(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-time.After(settleTime):
+	}
+	if _, err := trim.FilePages(); err != nil {
+		w.log.Debug("start-up code stays resident", "error", err)
+	}
+	debug.FreeOSMemory()
 }
 
 // Close frees the sockets of a worker that does not run.

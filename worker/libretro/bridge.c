@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <malloc.h>
 #include <string.h>
 
 struct bridge bridge;
@@ -203,7 +204,12 @@ int bridge_load(const char *path, const void *data, size_t size, bool game) {
 	return bridge.loaded ? BRIDGE_OK : BRIDGE_REFUSED;
 }
 
-const bridge_output *bridge_loaded(void) { return tell(); }
+const bridge_output *bridge_loaded(void) {
+#ifdef __GLIBC__
+	malloc_trim(0); /* loading a game leaves parsed tables and unpacked files behind */
+#endif
+	return tell();
+}
 
 const bridge_output *bridge_run(const bridge_pad *pads) {
 	if (!bridge.loaded || !ours())

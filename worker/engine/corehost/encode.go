@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/engine/trim"
 	"github.com/cloudretro/cloudretro/worker/engine/wire"
 )
 
@@ -41,9 +42,13 @@ type encoders struct {
 	buf      []byte        // of a message
 	stats    wire.Stats    // of this side
 	reported time.Duration // when stats were sent
+	reports  int
 }
 
-const statsEvery = time.Second
+const (
+	statsEvery = time.Second
+	trimAfter  = 3 // reports: everything that a game needs has run by then
+)
 
 // run encodes until ctx ends or the worker cannot be reached.
 func (e *encoders) run(ctx context.Context) error {
@@ -192,6 +197,11 @@ func (e *encoders) report(b *batch) error {
 		return nil
 	}
 	e.reported = b.end
+	if e.reports++; e.reports == trimAfter {
+		if _, err := trim.FilePages(); err != nil {
+			e.log.Debug("start-up code stays resident", "error", err)
+		}
+	}
 	s := e.stats
 	s.Add(&b.stats)
 	s.SilenceSamples += e.sound.silence

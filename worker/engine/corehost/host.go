@@ -145,8 +145,21 @@ func work(ctx context.Context, cfg *Config, start wire.Start, w *wishes, clk clo
 	if err := e.sendInfo(wire.TypeReady); err != nil {
 		return ExitOK // the worker is gone
 	}
-	debug.FreeOSMemory() // what loading left behind
+	settle()
 	return drive(ctx, cfg, t, e)
+}
+
+// spareHeap is how much Go's side may grow before it is collected again.
+const spareHeap = 8 << 20 // bytes
+
+// settle gives back what loading left behind. From then on nothing is allocated
+// per frame, so collections, and the tables they read, come only with growth.
+func settle() {
+	debug.FreeOSMemory()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(int64(m.Sys-m.HeapReleased) + spareHeap)
 }
 
 // drive runs both halves until one of them ends.

@@ -41,8 +41,9 @@ func cleanFileSpans(smaps io.Reader) ([]span, error) {
 			continue
 		}
 		if key, isKey := strings.CutSuffix(fields[0], ":"); isKey {
-			changed := key == "Private_Dirty" || key == "Shared_Dirty" || key == "Anonymous" || key == "Locked"
-			if changed && fields[1] != "0" {
+			// Dirty alone may be the file's own page, written a moment ago.
+			own := key == "Anonymous" || key == "Swap" || key == "Locked"
+			if own && fields[1] != "0" {
 				fits = false
 			}
 			continue

@@ -20,11 +20,11 @@ type counters struct {
 func TestRates(t *testing.T) {
 	for _, tc := range []struct {
 		system string
-		fps    float64
+		fps    float64 // that the core is known to report; Debian's nestopia rounds it
 		native [2]float64
 	}{
 		{"test", 60, [2]float64{256, 240}},
-		{"nes", 60.0988138974405, [2]float64{256, 240}},
+		{"nes", 60, [2]float64{256, 224}},
 		{"gba", 16777216.0 / 280896, [2]float64{240, 160}},
 	} {
 		t.Run(tc.system, func(t *testing.T) {
@@ -39,6 +39,9 @@ func TestRates(t *testing.T) {
 			}
 			p := open(t, s.URL+"/play/"+game.ID)
 			until(t, p, "probe.counters().then((c) => c.audio > 200 && c.decoded > 120)", 15*time.Second)
+			if got := eval[float64](t, p, "window.cloudretro.geometry.fps"); math.Abs(got-tc.fps) > 0.0001 {
+				t.Errorf("the page was told %v pictures per second, want %v", got, tc.fps)
+			}
 			before := eval[counters](t, p, "probe.counters()")
 			after := eval[counters](t, p, "new Promise((r) => setTimeout(r, 20000)).then(probe.counters)")
 			seconds := (after.At - before.At) / 1000
@@ -119,11 +122,10 @@ func TestFourRooms(t *testing.T) {
 	for _, id := range []string{game.ID, "test-card", game.ID, "test-card"} {
 		pages = append(pages, open(t, s.URL+"/play/"+id))
 	}
-	for i, p := range pages {
+	for _, p := range pages {
 		before := eval[counters](t, p, "probe.counters()")
 		after := eval[counters](t, p, "new Promise((r) => setTimeout(r, 5000)).then(probe.counters)")
-		fps := []float64{60.0988, 60}[i%2]
-		checkRate(t, "pictures", after.Decoded-before.Decoded, fps*(after.At-before.At)/1000, 0.005)
+		checkRate(t, "pictures", after.Decoded-before.Decoded, 60*(after.At-before.At)/1000, 0.005)
 	}
 }
 

@@ -35,8 +35,10 @@ func TestPhone(t *testing.T) {
 		width, height int64
 		system        string
 	}{
-		{"portrait", 390, 844, "nes"}, {"landscape", 844, 390, "nes"},
-		{"portrait-snes", 360, 740, "snes"}, {"landscape-snes", 740, 360, "snes"},
+		{"portrait", 390, 844, "nes"},
+		{"landscape", 844, 390, "nes"},
+		{"portrait-snes", 360, 740, "snes"},
+		{"landscape-snes", 740, 360, "snes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t)

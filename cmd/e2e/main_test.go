@@ -15,7 +15,7 @@ type shared struct {
 	browser *Browser
 }
 
-var suite shared //nolint:gochecknoglobals // TestMain's only way to hand things to tests
+var suite shared
 
 func TestMain(m *testing.M) {
 	code, err := run(m)

@@ -20,12 +20,15 @@ import (
 	"github.com/cloudretro/cloudretro/worker/engine/wire"
 )
 
-// Spec is everything a core process needs to know; Kind, VideoSpec and
-// AudioSpec are parts of it. Zero values of Video and Audio mean defaults.
 type (
-	Spec      = wire.Spec
-	Kind      = wire.Kind
+	// Spec is everything a core process needs to know. Zero values of Video and
+	// Audio mean defaults.
+	Spec = wire.Spec
+	// Kind is the kind of machine of a Spec.
+	Kind = wire.Kind
+	// VideoSpec says how a Spec's picture is encoded.
 	VideoSpec = wire.VideoSpec
+	// AudioSpec says how a Spec's sound is encoded.
 	AudioSpec = wire.AudioSpec
 )
 

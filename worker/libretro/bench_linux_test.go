@@ -29,7 +29,9 @@ func BenchmarkRunEmpty(b *testing.B) {
 // buffer. Dupe is the same without copying.
 func BenchmarkRunPicture(b *testing.B) {
 	for _, tt := range []struct{ name, line string }{
-		{"dupe", "dupe_every=1"}, {"xrgb8888", ""}, {"xrgb8888 pitch", "pitch=1024"},
+		{"dupe", "dupe_every=1"},
+		{"xrgb8888", ""},
+		{"xrgb8888 pitch", "pitch=1024"},
 		{"rgb565", "format=rgb565"},
 	} {
 		b.Run(tt.name, func(b *testing.B) { benchmarkRun(b, play(b, "size=256x240", "audio=none", "still=1", tt.line)) })

@@ -47,11 +47,20 @@ func TestTimingCheck(t *testing.T) {
 		in   timing
 		ok   bool
 	}{
-		{"gba", timing{59.7275, 32768}, true}, {"nes", timing{60.0988, 48000}, true}, {"wonderswan", timing{75.47, 44100}, true},
-		{"least", timing{MinFPS, MinSampleRate}, true}, {"most", timing{MaxFPS, MaxSampleRate}, true},
-		{"fps 0", timing{0, 48000}, false}, {"fps nan", timing{nan, 48000}, false}, {"fps inf", timing{inf, 48000}, false},
-		{"fps negative", timing{-60, 48000}, false}, {"fps 1e9", timing{1e9, 48000}, false}, {"rate 0", timing{60, 0}, false},
-		{"rate nan", timing{60, nan}, false}, {"rate -inf", timing{60, -inf}, false}, {"rate 1e9", timing{60, 1e9}, false},
+		{"gba", timing{59.7275, 32768}, true},
+		{"nes", timing{60.0988, 48000}, true},
+		{"wonderswan", timing{75.47, 44100}, true},
+		{"least", timing{MinFPS, MinSampleRate}, true},
+		{"most", timing{MaxFPS, MaxSampleRate}, true},
+		{"fps 0", timing{0, 48000}, false},
+		{"fps nan", timing{nan, 48000}, false},
+		{"fps inf", timing{inf, 48000}, false},
+		{"fps negative", timing{-60, 48000}, false},
+		{"fps 1e9", timing{1e9, 48000}, false},
+		{"rate 0", timing{60, 0}, false},
+		{"rate nan", timing{60, nan}, false},
+		{"rate -inf", timing{60, -inf}, false},
+		{"rate 1e9", timing{60, 1e9}, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var got AV
@@ -67,7 +76,7 @@ func TestTimingCheck(t *testing.T) {
 
 func FuzzAV(f *testing.F) {
 	f.Add(uint32(256), uint32(240), uint32(256), uint32(240), 1.3, 60.0988, 48000.0)
-	f.Add(uint32(0), uint32(1), uint32(0xffffffff), uint32(0), math.NaN(), math.Inf(1), -0.0)
+	f.Add(uint32(0), uint32(1), uint32(0xffffffff), uint32(0), math.NaN(), math.Inf(1), math.Copysign(0, -1))
 	f.Fuzz(func(t *testing.T, w, h, mw, mh uint32, aspect, fps, rate float64) {
 		var av AV
 		if (geometry{w, h, mw, mh, aspect}).check(&av) == nil {

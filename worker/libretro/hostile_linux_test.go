@@ -23,10 +23,24 @@ func TestHostile(t *testing.T) {
 		hostile uint64 // counted in a run, at least
 		picture bool   // the good picture of the run survives
 	}{
-		{"hw_frame", 1, true}, {"zero_size", 2, true}, {"huge_size", 3, true}, {"small_pitch", 1, true}, {"huge_pitch", 1, true},
-		{"null_batch", 1, true}, {"bad_format", 1, true}, {"bad_rotation", 1, true}, {"bad_timing", 1, true},
-		{"bad_geometry", 1, true}, {"thread", 4, true}, {"null_text", 2, true}, {"null_env", 50, true}, {"unknown_env", 0, true},
-		{"bad_input", 0, true}, {"log_flood", 0, true}, {"message_flood", 0, true}, {"long_text", 0, true},
+		{"hw_frame", 1, true},
+		{"zero_size", 2, true},
+		{"huge_size", 3, true},
+		{"small_pitch", 1, true},
+		{"huge_pitch", 1, true},
+		{"null_batch", 1, true},
+		{"bad_format", 1, true},
+		{"bad_rotation", 1, true},
+		{"bad_timing", 1, true},
+		{"bad_geometry", 1, true},
+		{"thread", 4, true},
+		{"null_text", 2, true},
+		{"null_env", 50, true},
+		{"unknown_env", 0, true},
+		{"bad_input", 0, true},
+		{"log_flood", 0, true},
+		{"message_flood", 0, true},
+		{"long_text", 0, true},
 		{"hw_frame,zero_size,huge_size,small_pitch,huge_pitch,null_batch,huge_batch,many_samples,bad_format,bad_rotation," +
 			"bad_timing,bad_geometry,thread,log_flood,message_flood,long_text,null_text,null_env,unknown_env,bad_input,rumble", 60, true},
 	} {

@@ -212,9 +212,11 @@ func ParseInfo(payload []byte) (Info, error) {
 
 // Bounds of what a machine may announce.
 const (
-	MinFPS, MaxFPS               = 1, 1000
-	MinSampleRate, MaxSampleRate = 1000, 400000   // Hz
-	MaxEncoded                   = media.MaxWidth // pixels, of the larger side
+	MinFPS        = 1
+	MaxFPS        = 1000
+	MinSampleRate = 1000           // Hz
+	MaxSampleRate = 400000         // Hz
+	MaxEncoded    = media.MaxWidth // pixels, of the larger side
 )
 
 // plausible is written so that NaN fails every comparison.

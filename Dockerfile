@@ -11,21 +11,11 @@ COPY . .
 ARG RELEASE
 RUN go build -trimpath -buildvcs=false -ldflags "-s -w -X main.release=${RELEASE}" -o /cloudretro ./cmd/cloudretro
 
-# Debian's cores depend on a desktop frontend, more than a gigabyte that nobody
-# needs here: they are unpacked, and what they link is installed by name below.
-FROM debian:bookworm-slim AS cores
-COPY deploy/packages.sh /tmp/
-WORKDIR /cores
-RUN apt-get update && apt-get download $(/tmp/packages.sh --list run) \
-    && for deb in *.deb; do dpkg-deb -x "$deb" root; done \
-    && rm -rf root/usr/share/metainfo
-
 FROM debian:bookworm-slim
 COPY deploy/packages.sh /tmp/
-RUN /tmp/packages.sh image && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/packages.sh \
+RUN /tmp/packages.sh image run && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/packages.sh \
     && useradd --uid 10001 --user-group --create-home --home-dir /data cloudretro \
     && install -d -o cloudretro -g cloudretro /data/games /data/saves
-COPY --from=cores /cores/root/ /
 COPY --from=build /cloudretro /usr/local/bin/cloudretro
 COPY LICENSE /usr/share/doc/cloudretro/
 # library.basePath and emulator.storage are games and saves in here by default.

@@ -31,7 +31,7 @@ play: build
 	@mkdir -p games saves
 	@exec bin/cloudretro $(ARGS)
 
-# The packages of "run" are wanted by whoever builds too: a core makes it playable.
+# Packages that are there are not asked for again, so this needs no network then.
 packages: go-version
 	@deploy/packages.sh build run
 
@@ -42,7 +42,8 @@ go-version:
 		echo "This is $$($(GO) env GOVERSION); get $$(sed -n 's/^go //p' go.mod) or newer from https://go.dev/dl/"; exit 1; }
 
 build: packages
-	$(GO) build -trimpath -ldflags "-s -w -X main.release=$(RELEASE)" -o bin/cloudretro ./cmd/cloudretro
+	@echo "Building bin/cloudretro; the first time takes a minute or two"
+	@$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.release=$(RELEASE)" -o bin/cloudretro ./cmd/cloudretro
 
 test: test-go test-web
 

@@ -7,9 +7,16 @@
 #
 # Without root rights it tries sudo, and else says which command to run.
 # Optional packages, which not every release has, are installed where they
-# exist and named where they do not: only what they would do is missing then.
+# exist: only what they would do is missing without them.
+#
+# Debian's libretro cores depend on a desktop frontend, 900 MB that nobody needs
+# here. So of their packages only the core is unpacked, into a folder that the
+# binary looks in, and what it links is installed. A core that was installed in
+# the ordinary way is left alone and used.
 set -euo pipefail
 
+cores_dir=/usr/local/lib/libretro
+groups=("$@")
 required=() optional=() list=
 if [ "${1:-}" = --list ]; then
   list=1
@@ -23,14 +30,13 @@ for group in "$@"; do
       required+=(libretro-nestopia)
       optional+=(libretro-gambatte libretro-mgba libretro-bsnes-mercury-balanced
         libretro-beetle-pce-fast libretro-beetle-vb libretro-beetle-wswan) ;;
-    test) # node for the page's tests, cc65 and ffmpeg to check what is built against
-      required+=(nodejs)
-      optional+=(cc65 ffmpeg libretro-core-info) ;;
+    test) # node and a browser for the page's tests, cc65 and ffmpeg to check what is built against
+      required+=(nodejs chromium)
+      optional+=(cc65 ffmpeg) ;;
     e2e)
       required+=(chromium) ;;
     image) # what the binary loads at run time on Debian 12, without headers
-      required+=(ca-certificates libx264-164 libopenh264-7
-        libstdc++6 libinih1 zlib1g libsndfile1) ;; # the second line for the cores
+      required+=(ca-certificates libx264-164 libopenh264-7) ;;
     *)
       echo "packages.sh: no group $group" >&2
       exit 2 ;;
@@ -47,13 +53,24 @@ command -v dpkg-query >/dev/null && command -v apt-get >/dev/null || {
   exit 0 # the build says what is missing
 }
 
-installed() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+is_core() { [[ $1 == libretro-* ]]; }
+# core_file turns libretro-beetle-vb into mednafen_vb_libretro.so.
+core_file() {
+  local name=${1#libretro-}
+  name=${name/beetle/mednafen}
+  echo "${name//-/_}_libretro.so"
+}
 # A program that came another way (nodesource, snap) does as well.
 present() {
   case $1 in
     nodejs) command -v node >/dev/null ;;
     chromium) command -v chromium >/dev/null ;;
-    *) installed "$1" ;;
+    libretro-*)
+      local file
+      file=$(core_file "$1")
+      compgen -G "/usr/lib/*/libretro/$file" >/dev/null ||
+        [ -e "/usr/lib/libretro/$file" ] || [ -e "$cores_dir/$file" ] ;;
+    *) [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ] ;;
   esac
 }
 known() { [ -n "$(apt-cache madison "$1" 2>/dev/null)" ]; }
@@ -61,27 +78,70 @@ known() { [ -n "$(apt-cache madison "$1" 2>/dev/null)" ]; }
 missing=() wanted=()
 for p in "${required[@]}"; do present "$p" || missing+=("$p"); done
 for p in "${optional[@]}"; do present "$p" || wanted+=("$p"); done
-[ ${#missing[@]} -gt 0 ] || [ ${#wanted[@]} -gt 0 ] || exit 0
+# Optional packages alone are a reason to install only where they can be had:
+# else each start would ask the network for what a release never had.
+if [ ${#missing[@]} = 0 ]; then
+  all=("${wanted[@]}") wanted=()
+  for p in "${all[@]}"; do if known "$p"; then wanted+=("$p"); fi; done
+  [ ${#wanted[@]} -gt 0 ] || exit 0
+fi
 
 as_root=()
 if [ "$(id -u)" != 0 ]; then
   if ! sudo -n true 2>/dev/null; then
-    if [ ${#missing[@]} -gt 0 ]; then
-      echo "Packages are missing, and this user may not install any. Run:" >&2
-      echo "  sudo apt-get update && sudo apt-get install -y --no-install-recommends ${missing[*]} ${wanted[*]}" >&2
-      exit 1
+    command="sudo deploy/packages.sh ${groups[*]}"
+    if [ ${#missing[@]} = 0 ]; then
+      echo "Going on without ${wanted[*]}; to install: $command" >&2
+      exit 0
     fi
-    echo "Optional packages are missing; for all systems run: sudo apt-get install -y --no-install-recommends ${wanted[*]}" >&2
-    exit 0
+    echo "Packages are missing (${missing[*]}), and this user may not install any. Run:" >&2
+    echo "  $command" >&2
+    exit 1
   fi
   as_root=(sudo -n)
 fi
 
+apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=120 "$@"; }
+
+# unpack_cores PACKAGE...: downloads them, installs what they link, and puts
+# the cores and their copyright notices under /usr/local.
+unpack_cores() {
+  local folder links deb
+  folder=$(mktemp -d) || return
+  # apt's own user may not write into the folder.
+  (cd "$folder" && apt_get -o APT::Sandbox::User=root download "$@") || return
+  for deb in "$folder"/*.deb; do
+    dpkg-deb -x "$deb" "$folder/root" && dpkg-deb -f "$deb" Depends >>"$folder/depends" || return
+  done
+  mapfile -t links < <(tr , '\n' <"$folder/depends" |
+    sed 's/[(|:].*//; s/ //g; /^$/d; /^retroarch$/d; /^libretro-/d' | sort -u)
+  apt_get install -y --no-install-recommends "${links[@]}" &&
+    "${as_root[@]}" install -d "$cores_dir" /usr/local/share/doc &&
+    "${as_root[@]}" install -m 644 "$folder"/root/usr/lib/*/libretro/*.so "$cores_dir" &&
+    "${as_root[@]}" cp -r "$folder"/root/usr/share/doc/libretro-* /usr/local/share/doc/ &&
+    rm -rf "$folder"
+}
+
+# install_all PACKAGE...: fails when one of them cannot be had.
+install_all() {
+  local plain=() cores=() p
+  for p in "$@"; do if is_core "$p"; then cores+=("$p"); else plain+=("$p"); fi; done
+  [ ${#plain[@]} = 0 ] || apt_get install -y --no-install-recommends "${plain[@]}" || return
+  [ ${#cores[@]} = 0 ] || unpack_cores "${cores[@]}"
+}
+
 {
-  "${as_root[@]}" apt-get update -q
+  echo "Installing ${missing[*]} ${wanted[*]}"
+  apt_get update || echo "packages.sh: going on with the lists of packages that are there"
   there=()
   for p in "${wanted[@]}"; do
     if known "$p"; then there+=("$p"); else echo "packages.sh: this release has no $p; going on without it"; fi
   done
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${missing[@]}" "${there[@]}"
+  if ! install_all "${missing[@]}" "${there[@]}"; then
+    if [ ${#missing[@]} -gt 0 ] && ! install_all "${missing[@]}"; then
+      echo "packages.sh: could not install ${missing[*]}; apt-get says why above" >&2
+      exit 1
+    fi
+    echo "packages.sh: going on without ${there[*]}"
+  fi
 } >&2

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pion/ice/v2"
@@ -49,16 +50,22 @@ type Config struct {
 	IPMap []string
 }
 
+// certificateRest is what a certificate must still last for to be given to one
+// more browser. pion makes them for a month and takes none that has expired.
+const certificateRest = 7 * 24 * time.Hour
+
 // Listener is what all browsers of a worker share: the media port, the
 // certificate, the codecs. Its methods may be called from any goroutine.
 type Listener struct {
 	log    *slog.Logger
 	api    *webrtc.API
-	config webrtc.Configuration
 	mux    *ice.MultiUDPMuxDefault
 	own    []netip.AddrPort
 	mapped []netip.Addr
 	port   int
+
+	mu   sync.Mutex
+	cert *webrtc.Certificate // renewed by certificate
 }
 
 // Listen binds the media port. A returned error wraps the one of the net
@@ -81,11 +88,7 @@ func Listen(cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
 	}
-	l := &Listener{log: cfg.Logger, mapped: mapped}
-	l.config = webrtc.Configuration{
-		Certificates: []webrtc.Certificate{*cert},
-		BundlePolicy: webrtc.BundlePolicyMaxBundle,
-	}
+	l := &Listener{log: cfg.Logger, mapped: mapped, cert: cert}
 	l.mux = l.newMux(conns)
 	if l.api, err = l.newAPI(); err != nil {
 		_ = l.mux.Close()
@@ -137,6 +140,24 @@ func newCertificate() (*webrtc.Certificate, error) {
 		return nil, fmt.Errorf("make DTLS certificate: %w", err)
 	}
 	return cert, nil
+}
+
+// configuration is what one more browser's PeerConnection is made with. A
+// worker that has run for weeks gets a new certificate here; browsers that play
+// keep theirs.
+func (l *Listener) configuration(now time.Time) (webrtc.Configuration, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cert.Expires().Sub(now) < certificateRest {
+		cert, err := newCertificate()
+		if err != nil {
+			return webrtc.Configuration{}, err
+		}
+		l.cert = cert
+	}
+	return webrtc.Configuration{
+		Certificates: []webrtc.Certificate{*l.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+	}, nil
 }
 
 func (l *Listener) newMux(conns []*net.UDPConn) *ice.MultiUDPMuxDefault {

@@ -110,7 +110,11 @@ type Peer struct {
 // Open makes a peer. It runs when its Answer was given and Run was called; it
 // must be closed in any case.
 func (l *Listener) Open(events Events) (*Peer, error) {
-	pc, err := l.api.NewPeerConnection(l.config)
+	config, err := l.configuration(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	pc, err := l.api.NewPeerConnection(config)
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)
 	}
@@ -159,7 +163,7 @@ func (p *Peer) connectionChanged(state webrtc.PeerConnectionState) {
 // the answer with all our candidates. host is how the browser reached the
 // coordinator, "" if unknown. The error wraps ErrOffer if it is the offer's fault.
 func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
-	if err := checkOffer(offer); err != nil {
+	if err := CheckOffer(offer); err != nil {
 		return "", err
 	}
 	p.signalling.Lock()

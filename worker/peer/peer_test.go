@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/webrtc/v3"
 	"go.uber.org/goleak"
 
 	"github.com/cloudretro/cloudretro/media"
@@ -375,4 +376,28 @@ func TestListenErrors(t *testing.T) {
 	if a := l.Addrs(); len(a) != 1 || a[0].Addr() != netip.MustParseAddr("127.0.0.1") {
 		t.Errorf("Addrs = %v", a)
 	}
+}
+
+// TestCertificateIsRenewed: a worker outlives the month that pion's
+// certificates last.
+func TestCertificateIsRenewed(t *testing.T) {
+	l := listen(t, Config{Address: "127.0.0.1"})
+	config := func(now time.Time) webrtc.Certificate {
+		t.Helper()
+		c, err := l.configuration(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Certificates[0]
+	}
+	now := time.Now()
+	first := config(now)
+	if again := config(now.Add(24 * time.Hour)); !again.Equals(first) {
+		t.Error("a new certificate a day later")
+	}
+	almost := first.Expires().Add(-certificateRest / 2)
+	if renewed := config(almost); renewed.Equals(first) {
+		t.Errorf("still the first certificate at %v, which expires at %v", almost, first.Expires())
+	}
+	connect(t, l, peertest.Options{})
 }

@@ -21,9 +21,11 @@ const (
 // wraps it says why.
 var ErrOffer = errors.New("the WebRTC offer of the browser is refused")
 
-// checkOffer refuses what would make pion do more than send one picture and one
-// sound: at most one video, one audio and one data section, receive-only.
-func checkOffer(offer string) error {
+// CheckOffer refuses what would make pion do more than send one picture and one
+// sound: at most one video, one audio and one data section, receive-only. It is
+// cheap: whoever is about to start a game for an offer asks it first. The error
+// wraps ErrOffer.
+func CheckOffer(offer string) error {
 	if len(offer) > maxSDP {
 		return fmt.Errorf("%w: %d bytes of SDP, at most %d", ErrOffer, len(offer), maxSDP)
 	}

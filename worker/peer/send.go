@@ -4,13 +4,15 @@ import "errors"
 
 // Video queues a frame and says whether it did. It never blocks: when the
 // viewer is too slow, whole frames are dropped up to the next key frame, which
-// is asked for.
+// is asked for with each of them: a request that was lost on the way costs a
+// viewer one frame and not the picture.
 func (p *Peer) Video(f *Frame) bool {
 	if !p.ready.Load() {
 		return false
 	}
 	if p.needKey.Load() && !f.Key {
 		p.count.framesDropped.Add(1)
+		p.events.KeyFrame()
 		return false
 	}
 	if f.Key {

@@ -194,6 +194,7 @@ func (l *Listener) newAPI() (*webrtc.API, error) {
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetRelayAcceptanceMinWait(0)
 	s.DisableActiveTCP(true)
+	s.DetachDataChannels() // see Peer.read
 	s.SetSCTPMaxReceiveBufferSize(sctpReceiveBuffer)
 	s.SetDTLSRetransmissionInterval(200 * time.Millisecond)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors),

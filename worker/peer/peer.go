@@ -95,10 +95,13 @@ type Peer struct {
 	remote     int        // candidates since then
 	early      []webrtc.ICECandidateInit
 
-	talk    sync.Mutex // guards the control channel's queue
+	talk    sync.Mutex // guards the control channel's queue and the readers
 	open    bool
 	pending []string
 	drained chan struct{}
+	readers []reader
+	freed   bool
+	reading sync.WaitGroup // one for each of readers
 
 	end      chan struct{} // closed when the peer should end
 	endOnce  sync.Once
@@ -275,10 +278,25 @@ func (p *Peer) finish(reason error) {
 
 func (p *Peer) free() {
 	p.teardown.Do(func() {
-		if err := p.pc.GracefulClose(); err != nil {
+		p.stopReading()
+		if err := p.closeConnection(); err != nil {
 			p.log.Debug("close peer connection", "error", err)
 		}
+		p.reading.Wait()
 	})
+}
+
+// closeConnection closes pion's side. If ICE connects at the very moment that it
+// is stopped, pion's ICETransport may find a multiplexer that it did not see
+// before and close a nil one (v3.3.6, icetransport.go, stop): the agent is
+// closed by then, and one browser must not end the games of all.
+func (p *Peer) closeConnection() (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("pion: %v", cause)
+		}
+	}()
+	return p.pc.GracefulClose()
 }
 
 // readRTCP reads what the browser reports on one stream, until it is closed.

@@ -91,17 +91,22 @@ const pageRows = [
 ];
 
 /** The keys. They are places on the keyboard; letters are those of a US layout. */
-export function helpPanel(close) {
+export function helpPanel(close, stats) {
   const table = (rows) => h('dl', {}, ...rows.map(([keys, text]) =>
     h('div', {}, h('dt', {}, ...keys.map((key) => h('kbd', {}, key))), h('dd', {}, text))));
   return h('div', { class: 'panel help', role: 'dialog', 'aria-label': 'Keys and help' },
-    h('section', {}, h('h2', {}, 'Pad'), table(keyRows)),
-    h('section', {}, h('h2', {}, 'Page'), table(pageRows),
+    h('section', { class: 'keys' }, h('h2', {}, 'Pad'), table(keyRows)),
+    h('section', {},
+      h('div', { class: 'keys' }, h('h2', {}, 'Page'), table(pageRows)),
+      h('div', { class: 'touch-only' }, h('h2', {}, 'On the glass'),
+        h('p', {}, 'The cross takes diagonals, and a thumb may slide. Tap the picture for the bar.')),
       h('h2', {}, 'Game pads'),
       h('p', {}, 'Plug one in and press a button. All its buttons and both sticks work, the left stick as d-pad too.'),
       h('h2', {}, 'Together'),
       h('p', {}, 'Share the room: the first to come takes the next free seat, the others watch.')),
-    h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button primary', onclick: close }, 'Play on')));
+    h('div', { class: 'actions' },
+      h('button', { type: 'button', class: 'button primary', onclick: close }, 'Play on'),
+      h('button', { type: 'button', class: 'button touch-only', onclick: () => { close(); stats(); } }, 'Statistics')));
 }
 
 /** Short notes at the edge. */

@@ -200,7 +200,7 @@ export class Play {
     this.#overlay.dataset.kind = kind;
     this.#overlay.hidden = false;
     this.#keyboard.releaseAll();
-    panel.querySelector('.actions .button')?.focus({ focusVisible: true });
+    panel.querySelector('.actions .button')?.focus({ focusVisible: true, preventScroll: true });
   }
 
   #shut() {
@@ -213,7 +213,7 @@ export class Play {
   #toggleHelp() {
     if (this.#overlay.dataset.kind === 'help' && this.#shut()) return;
     if (!this.#overlay.hidden) return;
-    this.#open(helpPanel(() => this.#shut()), 'help');
+    this.#open(helpPanel(() => this.#shut(), () => this.#toggleStats()), 'help');
   }
 
   #toggleStats() {

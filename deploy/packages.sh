@@ -24,8 +24,8 @@ if [ "${1:-}" = --list ]; then
 fi
 for group in "$@"; do
   case $group in
-    build) # the compiler, headers (libretro.h is in retroarch-dev), libyuv and Opus to link
-      required+=(gcc libc6-dev retroarch-dev libyuv-dev libopus-dev libx264-dev libopenh264-dev) ;;
+    build) # the compiler, headers (libretro.h is in retroarch-dev), libyuv, Opus and SpeexDSP to link
+      required+=(gcc libc6-dev retroarch-dev libyuv-dev libopus-dev libspeexdsp-dev libx264-dev libopenh264-dev) ;;
     run) # cores; the encoders came with their headers, see build
       required+=(libretro-nestopia)
       optional+=(libretro-gambatte libretro-mgba libretro-bsnes-mercury-balanced

@@ -1,0 +1,6 @@
+//go:build cgo && (!linux || dynamiclibs)
+
+package pcm
+
+// #cgo LDFLAGS: -lspeexdsp
+import "C"

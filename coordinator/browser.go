@@ -28,15 +28,16 @@ type browser struct {
 	sock       *socket
 	session    *session
 	host       string
+	from       address
 	bucket     *bucket
 	violations int
 }
 
 // serveBrowser is /ws.
 func (c *Coordinator) serveBrowser(rw http.ResponseWriter, r *http.Request) {
-	host := hostName(r.Host)
+	host, from := hostName(r.Host), addressOf(r)
 	c.serveSocket(rw, r, &c.pages, func(ctx context.Context, sock *socket) {
-		b := &browser{c: c, sock: sock, host: host, bucket: newBucket(pageRate, pageBurst, time.Now())}
+		b := &browser{c: c, sock: sock, host: host, from: from, bucket: newBucket(pageRate, pageBurst, time.Now())}
 		b.run(ctx)
 	})
 }
@@ -140,6 +141,9 @@ func (b *browser) start(ctx context.Context, e signal.Envelope) error {
 	if err != nil {
 		return err
 	}
+	if err := b.charge(1); err != nil {
+		return err
+	}
 	start.Host = b.host
 	return b.play(ctx, request{
 		id: e.ID, kind: e.Type, payload: start, workers: workers,
@@ -161,6 +165,9 @@ func (b *browser) join(ctx context.Context, e signal.Envelope) error {
 	if err != nil {
 		return err
 	}
+	if err := b.charge(joinCost); err != nil {
+		return err
+	}
 	join.Host = b.host
 	return b.play(ctx, request{
 		id: e.ID, kind: e.Type, payload: join, workers: []*workerLink{worker},
@@ -171,6 +178,14 @@ func (b *browser) join(ctx context.Context, e signal.Envelope) error {
 			return nil
 		},
 	})
+}
+
+// charge takes a start or join from the budget of the page's address.
+func (b *browser) charge(cost float64) error {
+	if b.c.budgets.take(b.from, cost, time.Now()) {
+		return nil
+	}
+	return signal.Errorf(signal.CodeFull, "too many games were started from your address; wait a few seconds and try again")
 }
 
 // play begins a start or join and lets it go on beside the reading of messages,
@@ -199,9 +214,9 @@ func (b *browser) offer(ctx context.Context, e signal.Envelope) error {
 		}
 		return nil
 	}}
-	w := b.c.sessions.workerOf(s)
+	w, missing := b.c.sessions.workerOf(s, time.Now())
 	if w == nil {
-		b.c.sessions.fail(s, r.id, errWorkerAway())
+		b.c.sessions.fail(s, r.id, workerMissing(missing))
 		return nil
 	}
 	id, answer, forget := w.expect()

@@ -12,22 +12,29 @@ import (
 type class struct {
 	upgrader websocket.Upgrader
 	slots    chan struct{} // one per open socket
+	crowd    *crowd        // by address
 	limit    int           // bytes of a message
 	queue    int           // messages to be written
 }
 
-func newClass(sockets, limit, queue int, allow func(*http.Request) bool) class {
+func newClass(sockets, perAddress, limit, queue int, allow func(*http.Request) bool) class {
 	return class{
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: handshakeTimeout, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10, CheckOrigin: allow,
 		},
-		slots: make(chan struct{}, sockets), limit: limit, queue: queue,
+		slots: make(chan struct{}, sockets), crowd: newCrowd(perAddress), limit: limit, queue: queue,
 	}
 }
 
 // serveSocket upgrades a connection and lets run serve it. It returns after
 // the socket's last goroutine ended.
 func (c *Coordinator) serveSocket(rw http.ResponseWriter, r *http.Request, k *class, run func(ctx context.Context, sock *socket)) {
+	from := addressOf(r)
+	if !k.crowd.enter(from) {
+		http.Error(rw, "too many connections from your address", http.StatusTooManyRequests)
+		return
+	}
+	defer k.crowd.exit(from)
 	if !c.enter(k) {
 		http.Error(rw, "too many connections, or stopping; try again in a moment", http.StatusServiceUnavailable)
 		return

@@ -15,7 +15,7 @@ func TestPagesDoNotCrowdOutWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.pages = newClass(1, signal.MaxMessage, pageQueue, func(*http.Request) bool { return true })
+	c.pages = newClass(1, 9, signal.MaxMessage, pageQueue, func(*http.Request) bool { return true })
 	d := run(t, c)
 	p := d.page()
 	conn, response, err := websocket.DefaultDialer.Dial(d.url("ws", "/ws"), nil)

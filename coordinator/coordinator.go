@@ -32,7 +32,10 @@ const (
 	shutdownTimeout = 3 * time.Second
 	maxHeader       = 32 << 10
 	maxPages        = 10_000 // sockets of pages
+	maxPagesEach    = 256    // of them from one address
 	maxRoles        = 1_000  // sockets of workers and gates, which pages must not crowd out
+	maxStrangers    = 64     // of them that have not proved who they are
+	maxStrangerEach = 16     // of these from one address
 )
 
 // Coordinator serves the page, browsers, workers and gates on one listener.
@@ -44,6 +47,8 @@ type Coordinator struct {
 	sessions *sessions
 
 	pages, roles class // of sockets
+	strangers    strangers
+	budgets      *budgets
 
 	gate     sync.Mutex // guards closing against new sockets
 	closing  bool
@@ -69,8 +74,9 @@ func New(cfg Config) (*Coordinator, error) {
 	return &Coordinator{
 		cfg: cfg, log: cfg.Logger, listener: listener,
 		registry: registry, sessions: newSessions(cfg.Secret, registry),
-		pages: newClass(maxPages, signal.MaxMessage, pageQueue, allowed.allow),
-		roles: newClass(maxRoles, signal.MaxInternal, roleQueue, allowNone),
+		pages:     newClass(maxPages, maxPagesEach, signal.MaxMessage, pageQueue, allowed.allow),
+		roles:     newClass(maxRoles, maxRoles, signal.MaxInternal, roleQueue, allowNone),
+		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(),
 	}, nil
 }
 
@@ -191,7 +197,7 @@ func (c *Coordinator) shutdown(server *http.Server) error {
 	return nil
 }
 
-// sweep forgets lost sessions until ctx ends.
+// sweep forgets lost sessions and whole budgets until ctx ends.
 func (c *Coordinator) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepPeriod)
 	defer tick.Stop()
@@ -199,6 +205,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 		select {
 		case now := <-tick.C:
 			c.sessions.sweep(now)
+			c.budgets.sweep(now)
 		case <-ctx.Done():
 			return
 		}

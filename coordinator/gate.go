@@ -20,20 +20,19 @@ type gateLink struct {
 
 // serveGate is /ws/turn.
 func (c *Coordinator) serveGate(rw http.ResponseWriter, r *http.Request) {
-	c.serveRole(rw, r, func(_ context.Context, sock *socket, nonce string, e signal.Envelope) error {
+	c.serveRole(rw, r, func(nonce string, e signal.Envelope) (func(context.Context, *socket), error) {
 		if e.Type != signal.TypeGate {
-			return signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeGate, e.Type)
+			return nil, signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeGate, e.Type)
 		}
 		gate, err := signal.Read[signal.Gate](e)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !signal.CheckMAC(c.cfg.TURNSecret, nonce, signal.RoleGate, gate.ID, gate.MAC) {
-			return signal.Errorf(signal.CodeDenied,
+			return nil, signal.Errorf(signal.CodeDenied,
 				"the gate's secret is wrong: give turn and coordinator the same secrets.turn, or the same secrets.worker if that is empty")
 		}
-		c.runGate(sock, gate)
-		return nil
+		return func(_ context.Context, sock *socket) { c.runGate(sock, gate) }, nil
 	})
 }
 

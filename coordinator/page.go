@@ -41,6 +41,16 @@ func (a *asset) serve(rw http.ResponseWriter, r *http.Request) {
 	http.ServeContent(rw, r, "", time.Time{}, bytes.NewReader(a.body))
 }
 
+// serveMissing answers with the asset in place of something that is not there.
+func (a *asset) serveMissing(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Cache-Control", "no-cache")
+	rw.Header().Set("Content-Type", contentType(a.name))
+	rw.WriteHeader(http.StatusNotFound)
+	if r.Method != http.MethodHead {
+		_, _ = rw.Write(a.body) // the client may be gone
+	}
+}
+
 // contentType does not depend on the tables of the machine for what a page is
 // made of.
 func contentType(name string) string {
@@ -96,22 +106,9 @@ func loadAsset(web fs.FS, name string) (*asset, error) {
 	return newAsset(name, body), nil
 }
 
-// serveFile answers with a file of the page.
-func (c *Coordinator) serveFile(rw http.ResponseWriter, r *http.Request, name string) {
-	a, err := loadAsset(c.cfg.Web, name)
-	switch {
-	case err == nil:
-		a.serve(rw, r)
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid):
-		http.Error(rw, "there is no such page", http.StatusNotFound)
-	default:
-		c.log.Error("page file", "name", name, "cause", err)
-		http.Error(rw, "the page cannot be read", http.StatusInternalServerError)
-	}
-}
-
 // servePage is what browsers load: index.html for the routes that it knows,
-// else the file itself.
+// else the file itself. Who follows a link that leads nowhere gets the page too,
+// with status 404: it says so in its own words.
 func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
 	game, isPlay := strings.CutPrefix(name, "play/")
@@ -119,7 +116,24 @@ func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
 	if name == "" || isPlay && signal.ValidID(game) || isRoom && signal.ValidRoomID(room) {
 		name = "index.html"
 	}
-	c.serveFile(rw, r, name)
+	a, err := loadAsset(c.cfg.Web, name)
+	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid)
+	if missing && (isPlay || isRoom || strings.Contains(r.Header.Get("Accept"), "text/html")) {
+		a, err = loadAsset(c.cfg.Web, "index.html")
+		if err == nil {
+			a.serveMissing(rw, r)
+			return
+		}
+	}
+	switch {
+	case err == nil:
+		a.serve(rw, r)
+	case missing:
+		http.Error(rw, "there is no such page", http.StatusNotFound)
+	default:
+		c.log.Error("page file", "name", name, "cause", err)
+		http.Error(rw, "the page cannot be read", http.StatusInternalServerError)
+	}
 }
 
 // serveGames is /api/games.

@@ -51,7 +51,7 @@ func errNoGame() *signal.Error {
 func (t *sessions) ask(s *session, w *workerLink, id string, r request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.worker = w.id
+	s.worker, s.away = w.id, time.Time{}
 	w.sock.send(encode(r.kind, id, s.id, r.payload))
 	for _, c := range s.toWork {
 		w.post(signal.TypeCandidate, s.id, c)

@@ -170,7 +170,12 @@ func TestSweep(t *testing.T) {
 		table := newSessions(secret, newRegistry())
 		sock := &socket{}
 		here, gone, busy := table.open(sock, ""), table.open(sock, ""), table.open(sock, "")
-		busy.busy = true
+		fresh := table.open(sock, "")
+		here.used, gone.used, busy.used, busy.busy = true, true, true, true
+		table.lose(fresh, sock, time.Now())
+		if table.knows(fresh.id) {
+			t.Error("a session is kept that no worker has heard of")
+		}
 		for _, s := range []*session{gone, busy} {
 			table.lose(s, sock, time.Now())
 		}

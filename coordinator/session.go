@@ -12,6 +12,7 @@ const (
 	sweepPeriod   = 5 * time.Second    // how often lost sessions are looked for
 	tokenTTL      = 7 * 24 * time.Hour // longer than anybody plays
 	maxSessions   = 20_000             // with and without a socket
+	workerGrace   = 10 * time.Second   // as long as a worker takes to come back to a coordinator
 	maxCandidates = 64                 // held back in either direction during a request
 )
 
@@ -24,6 +25,7 @@ type session struct {
 	sock   *socket // nil while it is lost
 	host   string  // by which the browser reached us
 	lost   time.Time
+	away   time.Time          // since when offers find no worker, zero if the last one did
 	used   bool               // a worker has heard of this id
 	busy   bool               // a request to a worker is under way
 	ended  bool               // the worker closed it while busy
@@ -120,12 +122,16 @@ func (t *sessions) leaveWorker(s *session) {
 	s.worker, s.room = "", ""
 }
 
-// lose notes that the socket of a session is gone, unless it has another one.
+// lose notes that the socket of a session is gone, unless it has another one. A
+// session that no worker has heard of has nothing to be kept for.
 func (t *sessions) lose(s *session, sock *socket, now time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.sock == sock {
 		s.sock, s.lost = nil, now
+		if !s.used {
+			delete(t.byID, s.id)
+		}
 	}
 }
 
@@ -146,6 +152,9 @@ func (t *sessions) rebind(w *workerLink) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, s := range t.byID {
+		if s.worker == w.id {
+			s.away = time.Time{}
+		}
 		if s.worker == w.id && s.sock != nil && !s.busy {
 			w.post(signal.TypeResume, s.id, nil)
 		}
@@ -159,9 +168,26 @@ func (t *sessions) roomOf(s *session) string {
 	return s.room
 }
 
-// workerOf is the link of the worker that a session plays at, nil for none.
-func (t *sessions) workerOf(s *session) *workerLink {
+// workerOf is the link of the worker that a session plays at; if it is not
+// connected nil, and for how long it has been asked for in vain.
+func (t *sessions) workerOf(s *session, now time.Time) (w *workerLink, missing time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.registry.worker(s.worker)
+	if w = t.registry.worker(s.worker); w != nil {
+		s.away = time.Time{}
+		return w, 0
+	}
+	if s.away.IsZero() {
+		s.away = now
+	}
+	return nil, now.Sub(s.away)
+}
+
+// workerMissing is what a page is told that has lost its picture and whose
+// worker is not connected: after a while both together mean that it died.
+func workerMissing(missing time.Duration) *signal.Error {
+	if missing < workerGrace {
+		return errWorkerAway()
+	}
+	return signal.Errorf(signal.CodeNotFound, "the worker of this game is gone, and the game with it")
 }

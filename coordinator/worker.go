@@ -106,20 +106,19 @@ func (w *workerLink) resolve(e signal.Envelope) bool {
 
 // serveWorker is /ws/worker.
 func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
-	c.serveRole(rw, r, func(ctx context.Context, sock *socket, nonce string, e signal.Envelope) error {
+	c.serveRole(rw, r, func(nonce string, e signal.Envelope) (func(context.Context, *socket), error) {
 		if e.Type != signal.TypeRegister {
-			return signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeRegister, e.Type)
+			return nil, signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeRegister, e.Type)
 		}
 		reg, err := signal.Read[signal.Register](e)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, reg.ID, reg.MAC) {
-			return signal.Errorf(signal.CodeDenied,
+			return nil, signal.Errorf(signal.CodeDenied,
 				"the worker's secret is wrong: give worker and coordinator the same secrets.worker")
 		}
-		c.runWorker(ctx, sock, reg)
-		return nil
+		return func(ctx context.Context, sock *socket) { c.runWorker(ctx, sock, reg) }, nil
 	})
 }
 
@@ -209,14 +208,20 @@ func (c *Coordinator) errorFromWorker(w *workerLink, e signal.Envelope) error {
 }
 
 // serveRole upgrades the connection of a worker or gate, sends the challenge
-// and gives the first message to accept, which serves the role until its
-// socket ends, or answers why it does not.
+// and gives the first message to prove, which answers what serves the role
+// until its socket ends, or why it is not let in.
 func (c *Coordinator) serveRole(
 	rw http.ResponseWriter, r *http.Request,
-	accept func(ctx context.Context, sock *socket, nonce string, e signal.Envelope) error,
+	prove func(nonce string, e signal.Envelope) (serve func(context.Context, *socket), err error),
 ) {
 	c.serveSocket(rw, r, &c.roles, func(ctx context.Context, sock *socket) {
 		log := c.log.With(slog.String("from", r.RemoteAddr), slog.String("path", r.URL.Path))
+		proved, ok := c.strangers.enter(addressOf(r))
+		if !ok {
+			sock.cut(websocket.CloseTryAgainLater, "too many that have not proved who they are")
+			return
+		}
+		defer proved()
 		nonce := signal.NewNonce()
 		sock.send(encode(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce}))
 		_ = sock.conn.SetReadDeadline(time.Now().Add(handshakeTimeout)) // an error comes again from read
@@ -226,13 +231,17 @@ func (c *Coordinator) serveRole(
 			return
 		}
 		e, err := signal.Decode(data, signal.MaxInternal)
+		var serve func(context.Context, *socket)
 		if err == nil {
-			err = accept(ctx, sock, nonce, e)
+			serve, err = prove(nonce, e)
 		}
 		if err != nil {
 			log.Warn("role refused", "cause", err)
 			sock.send(encode(signal.TypeError, e.ID, "", signal.AsError(err)))
 			sock.cut(websocket.ClosePolicyViolation, "refused")
+			return
 		}
+		proved()
+		serve(ctx, sock)
 	})
 }

@@ -90,11 +90,11 @@ func Eval[T any](p *Page, js string) (T, error) {
 	return v, nil
 }
 
-// Until waits until a JavaScript expression is true.
+// Until waits until a JavaScript expression, or what its promise becomes, is true.
 func (p *Page) Until(js string, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	for {
-		ok, err := Eval[bool](p, "!!("+js+")")
+		ok, err := Eval[bool](p, "Promise.resolve("+js+").then(Boolean)")
 		if err == nil && ok {
 			return nil
 		}

@@ -50,7 +50,7 @@ func TestHostileClients(t *testing.T) {
 		})
 	}
 	t.Run("datagrams and control", func(t *testing.T) { hostileChannels(t, p) })
-	if gap := longestGap(t, p, start); gap > 250 {
+	if gap := longestGap(t, p, start); gap > 1000 {
 		t.Errorf("the picture stood still for %.0f ms meanwhile", gap)
 	}
 	hold(t, p, "KeyZ", "probe.mean() > 215", "probe.mean() < 180")

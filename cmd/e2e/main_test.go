@@ -99,16 +99,13 @@ func until(t *testing.T, p *Page, js string, timeout time.Duration) {
 	}
 }
 
-// frames are what requestVideoFrameCallback reported, in ms of the page's clock.
-type frame struct{ Now float64 }
-
-// longestGap is the longest time without a new frame since the page's time `from`, in ms.
+// longestGap is the longest time without a new frame since the page's time
+// from, both in ms.
 func longestGap(t *testing.T, p *Page, from float64) float64 {
 	t.Helper()
-	list := eval[[]frame](t, p, fmt.Sprintf("probe.frames.filter((f) => f.now >= %f)", from))
-	gap := 0.0
-	for _, f := range list {
-		gap, from = max(gap, f.Now-from), f.Now
+	gap, err := p.LongestGap(from)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return gap
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cloudretro/cloudretro/media/h264"
 	"github.com/cloudretro/cloudretro/worker/engine/corehost"
+	"github.com/cloudretro/cloudretro/worker/engine/sandbox"
 	"github.com/cloudretro/cloudretro/worker/engine/shm"
 	"github.com/cloudretro/cloudretro/worker/libretro"
 )
@@ -37,15 +38,12 @@ func CoreMain() int {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	runtime.GOMAXPROCS(min(processors, runtime.GOMAXPROCS(0)))
-	if err := confineProcess(); err != nil {
-		log.Warn("core process is less confined than it should be", "error", err)
-	}
 	cfg, err := inherit()
 	if err != nil {
 		log.Error("not started by a worker", "error", err)
 		return corehost.ExitFailed
 	}
-	cfg.Logger = log
+	cfg.Logger, cfg.Unconfined = log, sandbox.Process(processLimits()).String()
 	return corehost.Run(cfg)
 }
 

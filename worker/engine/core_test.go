@@ -60,8 +60,10 @@ func TestCoreThatCrashesOrHangsOnceGoesOn(t *testing.T) {
 	for what, limit := range map[string]time.Duration{"crash": time.Second, "abort": time.Second, "exit": time.Second, "hang": 3 * time.Second} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			once := filepath.Join(t.TempDir(), "once")
-			r := startRig(t, Config{}, script(t, what+"_at=100", "crash_once="+once))
+			saves := t.TempDir() // where it may write
+			spec := script(t, what+"_at=100", "crash_once="+filepath.Join(saves, "once"))
+			spec.SaveDir = saves
+			r := startRig(t, Config{}, spec)
 			r.rec.wait(t, "restarting", 30*time.Second, r.rec.has(EventRestarting))
 			r.rec.wait(t, "frames after it", 30*time.Second, func() bool { return r.rec.afterRestart > 60 })
 			r.stop()

@@ -138,6 +138,10 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
+func debugLogger(l *logBuffer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // rig is an engine that runs in a test.
 type rig struct {
 	*Engine
@@ -154,7 +158,7 @@ func startRig(t testing.TB, cfg Config, spec Spec) *rig {
 		needCodecs(t)
 	}
 	r := &rig{rec: newRecorder(), log: &logBuffer{}, done: make(chan error, 1)}
-	cfg.Logger = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	cfg.Logger = debugLogger(r.log)
 	if cfg.Command == nil {
 		cfg.Command = []string{testBinary(t), CoreCommand}
 	}
@@ -217,7 +221,7 @@ func TestTestCardRuns(t *testing.T) {
 	r.rec.mu.Unlock()
 	want := Info{
 		Width: 256, Height: 240, EncodedWidth: 512, EncodedHeight: 480, Aspect: 256.0 / 240, FPS: 60,
-		SampleRate: 48000, Library: ev.Info.Library, CoreName: "Test card",
+		SampleRate: 48000, Library: ev.Info.Library, CoreName: "Test card", Unconfined: ev.Info.Unconfined,
 	}
 	if ev.Kind != EventReady || ev.Info != want {
 		t.Errorf("first event %v, want ready with %+v", ev, want)

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cloudretro/cloudretro/worker/engine/sandbox"
 	"github.com/cloudretro/cloudretro/worker/engine/wire"
 )
 
@@ -24,6 +25,8 @@ type process struct {
 	exited chan struct{} // closed when it has ended and all it wrote has been read
 	state  *os.ProcessState
 	hung   atomic.Bool // the watchdog killed it
+
+	unconfined sandbox.Report // what this host did not let us take from it
 }
 
 // errNoProcess says that the child could not even be started.
@@ -60,16 +63,19 @@ func (e *Engine) spawn(memory *os.File) (*process, error) {
 		ours.Close()
 		return nil, fmt.Errorf("%w: %w", errNoProcess, err)
 	}
+	if err := offerFirst(p.child.Pid); err != nil {
+		p.unconfined = append(p.unconfined, "memory: "+err.Error())
+	}
 	return p, nil
 }
 
 // live starts the child, waits until it has ended and closes exited. It keeps
-// an OS thread for it: what is set on that thread (no new privileges) the child
-// inherits, and the child dies with its parent's thread. The thread ends with
+// an OS thread for it: what is taken from that thread (package sandbox) the child
+// does not get, and the child dies with its parent's thread. The thread ends with
 // the goroutine.
 func (p *process) live(e *Engine, command func() *exec.Cmd, output *os.File, started chan<- error) {
 	runtime.LockOSThread()
-	cmd, err := e.startConfined(command)
+	cmd, err := p.startConfined(e, command)
 	if err != nil {
 		output.Close()
 		started <- err
@@ -95,19 +101,19 @@ func (p *process) live(e *Engine, command func() *exec.Cmd, output *os.File, sta
 }
 
 // startConfined starts the child with as few rights as this host lets it have.
-func (e *Engine) startConfined(command func() *exec.Cmd) (*exec.Cmd, error) {
-	confineThread(e.cfg.Logger)
-	if !e.noNamespace {
-		cmd := command()
+func (p *process) startConfined(e *Engine, command func() *exec.Cmd) (*exec.Cmd, error) {
+	cmd := command()
+	p.unconfined = sandbox.Thread(reachable(cmd.Path, &e.spec))
+	if e.sharedNetwork == nil {
 		cmd.SysProcAttr = childAttributes(true)
 		err := cmd.Start()
 		if err == nil || errors.Is(err, os.ErrNotExist) {
 			return cmd, err
 		}
-		e.noNamespace = true
-		e.cfg.Logger.Debug("core processes share the network of this host", "error", err)
+		e.sharedNetwork = err
+		cmd = command()
 	}
-	cmd := command()
+	p.unconfined = append(p.unconfined, "network namespace: "+e.sharedNetwork.Error())
 	cmd.SysProcAttr = childAttributes(false)
 	return cmd, cmd.Start()
 }

@@ -4,7 +4,6 @@ package engine
 
 import (
 	"errors"
-	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -17,10 +16,8 @@ func socketPair() (*net.UnixConn, *os.File, error) { return nil, nil, errPlatfor
 
 func childAttributes(bool) *syscall.SysProcAttr { return nil }
 
-func confineThread(*slog.Logger) {}
-
 func monotonicNow() time.Duration { return time.Duration(time.Now().UnixNano()) }
 
 func platform() error { return errPlatform }
 
-func confineProcess() error { return errPlatform }
+func offerFirst(int) error { return errPlatform }

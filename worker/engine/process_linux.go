@@ -2,7 +2,6 @@ package engine
 
 import (
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"syscall"
@@ -37,22 +36,14 @@ func childAttributes(namespace bool) *syscall.SysProcAttr {
 		return attr
 	}
 	attr.Cloneflags = syscall.CLONE_NEWNET
-	if uid := os.Geteuid(); uid != 0 {
+	if os.Geteuid() != 0 {
 		// Without root a user namespace is the way to a network namespace. Root
-		// has it without, and keeps the right to read everybody's games.
+		// has it without, and keeps the right to read everybody's games. The
+		// namespace needs no names for users: files know this one by its number
+		// outside. (A confined thread could not write the map in /proc either.)
 		attr.Cloneflags |= syscall.CLONE_NEWUSER
-		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: uid, HostID: uid, Size: 1}}
-		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
 	}
 	return attr
-}
-
-// confineThread takes from the calling thread, and so from all its children,
-// the possibility of ever getting more rights.
-func confineThread(log *slog.Logger) {
-	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
-		log.Warn("core process may gain privileges", "error", err)
-	}
 }
 
 // monotonicNow is CLOCK_MONOTONIC, the clock of every PTS.
@@ -65,11 +56,8 @@ func monotonicNow() time.Duration {
 // platform says why core processes cannot run on this system at all.
 func platform() error { return nil }
 
-// confineProcess is what a core process does to itself: no core dumps of games,
-// which would hold what players typed and fill disks.
-func confineProcess() error {
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
-		return fmt.Errorf("forbid core dumps: %w", err)
-	}
-	return nil
+// offerFirst makes the kernel end a core process before its worker when memory
+// runs out: a room comes back, a worker takes all its rooms along.
+func offerFirst(pid int) error {
+	return os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("500"), 0)
 }

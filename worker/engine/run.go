@@ -29,10 +29,10 @@ type Engine struct {
 	spec Spec
 	sink Sink
 
-	running     atomic.Bool
-	noNamespace bool // this host gives no network namespaces; Run's only
-	logDropped  atomic.Uint64
-	commands    commands
+	running       atomic.Bool
+	sharedNetwork error // why this host gives no network namespaces; Run's only
+	logDropped    atomic.Uint64
+	commands      commands
 
 	mu       sync.Mutex
 	memory   *shm.Memory // nil while Run does not run

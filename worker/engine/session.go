@@ -28,8 +28,9 @@ type session struct {
 	engine     *Engine
 	memory     *os.File
 	generation int
-	restore    bool // the next process goes on from the snapshot
-	info       Info // last known; FPS is 0 before the first ready
+	restore    bool   // the next process goes on from the snapshot
+	info       Info   // last known; FPS is 0 before the first ready
+	unconfined string // Info.Unconfined of the running process
 
 	lastVideo, lastAudio time.Duration // PTS
 	frame                media.Frame
@@ -108,8 +109,22 @@ func (s *session) load(p *process) error {
 	if err := s.learn(payload); err != nil {
 		return err
 	}
+	s.judge(p)
 	e.sink.Event(Event{Kind: kind, Info: s.info})
 	return p.conn.SetReadDeadline(time.Time{})
+}
+
+// judge adds to Info what the worker's side of the sandbox lacks, and logs it
+// once.
+func (s *session) judge(p *process) {
+	if s.info.Unconfined != "" {
+		p.unconfined = append(p.unconfined, s.info.Unconfined)
+	}
+	s.unconfined = p.unconfined.String()
+	s.info.Unconfined = s.unconfined
+	if s.unconfined != "" && s.generation == 0 {
+		s.engine.cfg.Logger.Debug("this host lacks a part of the sandbox", "missing", s.unconfined)
+	}
 }
 
 // failure makes an error of a failed message.
@@ -174,6 +189,7 @@ func (s *session) dispatch(t wire.Type, payload []byte) error {
 		if err := s.learn(payload); err != nil {
 			return err
 		}
+		s.info.Unconfined = s.unconfined
 		e.sink.Event(Event{Kind: EventChanged, Info: s.info})
 	case wire.TypeMessage:
 		text, err := wire.ParseText(payload)

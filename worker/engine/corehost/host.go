@@ -41,6 +41,8 @@ type Config struct {
 	Conn   net.Conn    // to the worker
 	Memory *shm.Memory // of this and the next core processes
 	Logger *slog.Logger
+
+	Unconfined string // what of the sandbox this host lacks, for the worker
 }
 
 // Run is the life of a core process: it reads Start from the worker and works
@@ -137,6 +139,7 @@ func work(ctx context.Context, cfg *Config, start wire.Start, w *wishes, clk clo
 	}
 	e.handoff, e.wishes, e.out, e.log, e.clock = t.handoff, w, cfg.Conn, cfg.Logger, clk
 	traits := m.traits()
+	e.info.Unconfined = cfg.Unconfined
 	if start.Restore {
 		e.info.Snapshot = t.restore()
 		traits = m.traits()

@@ -179,10 +179,11 @@ type Info struct {
 	FPS           float64        `json:"fps"`           // exact frames per second
 	SampleRate    float64        `json:"sampleRate"`    // of the core's sound, Hz
 	Rotation      media.Rotation `json:"rotation"`
-	Library       string         `json:"library"`  // codec library in use: "x264", "openh264"
-	CoreName      string         `json:"coreName"` // as the core calls itself
-	Snapshot      uint64         `json:"snapshot"` // sequence of the snapshot it went on from, 0 = from the beginning
-	Generation    int            `json:"-"`        // 0 for the first core process, +1 at each restart; the worker counts
+	Library       string         `json:"library"`              // codec library in use: "x264", "openh264"
+	CoreName      string         `json:"coreName"`             // as the core calls itself
+	Unconfined    string         `json:"unconfined,omitempty"` // what of the sandbox this host lacks, "" = nothing
+	Snapshot      uint64         `json:"snapshot"`             // sequence of the snapshot it went on from, 0 = from the beginning
+	Generation    int            `json:"-"`                    // 0 for the first core process, +1 at each restart; the worker counts
 }
 
 // Append adds the message's payload to dst.
@@ -207,6 +208,7 @@ func ParseInfo(payload []byte) (Info, error) {
 		return Info{}, fmt.Errorf("%w: impossible numbers in info", ErrProtocol)
 	}
 	i.Library, i.CoreName = CleanText(i.Library, MaxName), CleanText(i.CoreName, MaxName)
+	i.Unconfined = CleanText(i.Unconfined, MaxText)
 	return i, nil
 }
 

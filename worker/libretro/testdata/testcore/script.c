@@ -11,6 +11,7 @@
 //   crash_at hang_at exit_at abort_at shutdown_at
 //   geometry_at=60:320x240  timing_at=60:50.007:44100  format_at=60:rgb565  rotate_at=60:2
 //   message_at=60:text  message_ext_at=60:text  log_at=60:text
+//   try_at=60:socket: what a sandbox forbids, see attempt.c
 //   crash_once=path: crash, hang, exit and abort happen only while path does not exist, and create it
 #include "script.h"
 

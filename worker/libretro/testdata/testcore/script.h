@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MAX_EVENTS = 64, MAX_VARIABLES = 64 };
+enum { MAX_EVENTS = 256, MAX_VARIABLES = 64 };
 
 // Things done again at every run, bits of script.hostile.
 enum hostile {
@@ -23,7 +23,7 @@ enum audio { AUDIO_BATCH, AUDIO_PER_SAMPLE, AUDIO_NONE };
 struct event {
 	uint32_t frame;
 	char what[24];
-	char with[128];
+	char with[256];
 };
 
 struct script {
@@ -60,6 +60,8 @@ struct frontend {
 void fault(const struct script *s, const char *what);
 void hostile_run(const struct script *s, const struct frontend *f);
 void hostile_refresh(const char *with, const struct frontend *f);
+// attempt.c
+void try_out(const char *with, const struct frontend *f);
 // option.c: defines testcore_tint and testcore_size in the given way
 // ("v0", "v1", "v1intl", "v2", "v2intl") and frees the table again.
 void define_options(const struct script *s, const struct frontend *f);

@@ -203,6 +203,8 @@ static void happen(const struct event *e) {
 		frontend.environment(RETRO_ENVIRONMENT_SET_MESSAGE_EXT, &ext);
 	else if (strcmp(e->what, "log") == 0 && frontend.log)
 		frontend.log(RETRO_LOG_WARN, "%s\n", e->with);
+	else if (strcmp(e->what, "try") == 0)
+		try_out(e->with, &frontend);
 	else if (strcmp(e->what, "shutdown") == 0)
 		frontend.environment(RETRO_ENVIRONMENT_SHUTDOWN, NULL);
 	else

@@ -12,9 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// installFilter makes the kernel refuse what corePolicy refuses, for all threads.
-func installFilter() error {
-	program, err := assemble(corePolicy(uint32(os.Getpid())))
+// installFilter makes the kernel refuse what no core needs.
+func installFilter() error { return install(corePolicy(uint32(os.Getpid()))) }
+
+// install makes the kernel refuse what p refuses, for all threads.
+func install(p policy) error {
+	program, err := assemble(p)
 	if err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/worker/library"
+	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 )
 
 // logBuffer is a log that may be read while it is written.
@@ -89,7 +90,7 @@ func TestLibraryIsAnnounced(t *testing.T) {
 	if err != nil || len(l.Games) != 2 || l.Games[0].ID != "new" {
 		t.Fatalf("library %+v, %v", l, err)
 	}
-	p.link.send(signal.TypeStart, "1", "s", signal.Start{Game: "new", SDP: "v=0"})
+	p.link.send(signal.TypeStart, "1", "s", signal.Start{Game: "new", SDP: peertest.New(t, peertest.Options{}).Offer()})
 	if r := refusal(t, p.link.want(signal.TypeError, "s")); r.Code != signal.CodeFailed || !strings.Contains(r.Message, "no such core") {
 		t.Errorf("a game that cannot be played: %v", r)
 	}

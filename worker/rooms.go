@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/media"
@@ -36,18 +37,38 @@ type rooms struct {
 
 	mu      sync.Mutex
 	byID    map[string]*running
+	pulse   chan struct{} // closed and replaced when a room may have become free
 	closing bool
 	group   sync.WaitGroup
 }
 
+// roomPatience is how long a start waits for a room to become free: longer than
+// a browser that leaves takes to be gone.
+const roomPatience = 700 * time.Millisecond
+
+// spared is how long a room is spared whose last member may just be reloading the page.
+const spared = 2 * time.Second
+
+// maxEnding is how many rooms may still be ending beside those that play.
+const maxEnding = 2
+
 // running is a room and how to end it.
 type running struct {
 	*room.Room
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc // nil: the worker does not want it any more
+	ending bool                    // it does not count any more; guarded by rooms.mu
 }
 
 func (t *rooms) init(limit int, changed func()) {
-	t.limit, t.changed, t.byID = limit, changed, map[string]*running{}
+	t.limit, t.changed, t.byID, t.pulse = limit, changed, map[string]*running{}, make(chan struct{})
+}
+
+// wake lets who waits for a room look again.
+func (t *rooms) wake() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	close(t.pulse)
+	t.pulse = make(chan struct{})
 }
 
 // find is the room with an id, nil if there is none.
@@ -60,19 +81,37 @@ func (t *rooms) find(id string) *room.Room {
 	return nil
 }
 
-// start adds a room and runs it. The error is a *signal.Error if no room is free.
-func (t *rooms) start(log *slog.Logger, r *room.Room, run runRoom) (*running, error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.admit(); err != nil {
-		cancel()
-		return nil, err
+// start adds a room and runs it. The error is a *signal.Error if no room is
+// free, or becomes so before ctx ends: who reloads a page gives up a room at the
+// very moment that the next one is asked for.
+func (t *rooms) start(ctx context.Context, log *slog.Logger, r *room.Room, run runRoom) (*running, error) {
+	for {
+		t.mu.Lock()
+		err, pulse := t.admit(), t.pulse
+		if err == nil {
+			defer t.mu.Unlock()
+			return t.add(log, r, run), nil
+		}
+		closing := t.closing
+		t.mu.Unlock()
+		if closing {
+			return nil, err
+		}
+		select {
+		case <-pulse:
+		case <-ctx.Done():
+			return nil, err
+		}
 	}
-	x := &running{r, cancel}
+}
+
+// add runs a room that was admitted. t.mu is held.
+func (t *rooms) add(log *slog.Logger, r *room.Room, run runRoom) *running {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	x := &running{Room: r, cancel: cancel}
 	t.byID[r.ID()] = x
 	t.group.Go(func() {
-		defer cancel()
+		defer cancel(nil)
 		if err := run(ctx, r); err != nil {
 			log.Warn("game ended", "error", err)
 		}
@@ -81,17 +120,36 @@ func (t *rooms) start(log *slog.Logger, r *room.Room, run runRoom) (*running, er
 		t.mu.Unlock()
 		t.changed()
 	})
-	return x, nil
+	return x
 }
 
-// admit says whether one more room may start. t.mu is held.
+// admit says whether one more room may start. If all are taken, one that waits
+// in vain for somebody to come back makes room: who has been away for longest
+// loses its grace. t.mu is held.
 func (t *rooms) admit() error {
-	switch {
-	case t.closing:
+	if t.closing {
 		return signal.Errorf(signal.CodeFull, "the worker is going down")
-	case len(t.byID) >= t.limit:
-		return signal.Errorf(signal.CodeFull, "all %d rooms of the worker are taken", t.limit)
 	}
+	taken := 0
+	var oldest *running
+	var since time.Time
+	for _, r := range t.byID {
+		if r.ending {
+			continue
+		}
+		taken++
+		if at, idle := r.Idle(); idle && time.Since(at) >= spared && (oldest == nil || at.Before(since)) {
+			oldest, since = r, at
+		}
+	}
+	switch {
+	case taken < t.limit && len(t.byID) < t.limit+maxEnding:
+		return nil
+	case oldest == nil || len(t.byID) >= t.limit+maxEnding:
+		return signal.Errorf(signal.CodeFull, "all %d rooms of the worker are taken; try again in a moment", t.limit)
+	}
+	oldest.ending = true
+	oldest.cancel(signal.Errorf(signal.CodeNotFound, "the room was empty and made room for another one"))
 	return nil
 }
 
@@ -100,9 +158,10 @@ func (t *rooms) close() {
 	t.mu.Lock()
 	t.closing = true
 	for _, r := range t.byID {
-		r.cancel()
+		r.cancel(nil)
 	}
 	t.mu.Unlock()
+	t.wake()
 	t.group.Wait()
 }
 
@@ -125,8 +184,8 @@ func (t *rooms) list() []signal.Room {
 	return out
 }
 
-// openRoom starts a game.
-func (w *Worker) openRoom(game string) (*running, error) {
+// openRoom starts a game, and waits a moment for a room if none is free.
+func (w *Worker) openRoom(ctx context.Context, game string) (*running, error) {
 	title, ok := w.library.Find(game)
 	if !ok {
 		return nil, signal.Errorf(signal.CodeNotFound, "there is no game %q here", game)
@@ -138,14 +197,25 @@ func (w *Worker) openRoom(game string) (*running, error) {
 		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.cfg.RoomGrace,
 		Profile: spec.Video.Profile, Changed: w.roomsChanged,
 	})
+	remove, err := scratch(log, &spec)
+	if err != nil {
+		return nil, signal.Errorf(signal.CodeFailed, "the game cannot be started: %v", err)
+	}
 	cfg := w.cfg.Engine
 	cfg.Logger = log
 	run, err := w.open(cfg, spec, r.Sink())
 	if err != nil {
+		remove()
 		return nil, signal.Errorf(signal.CodeFailed, "the game cannot be started: %v", err)
 	}
-	x, err := w.rooms.start(log, r, run)
+	ctx, cancel := context.WithTimeout(ctx, roomPatience)
+	defer cancel()
+	x, err := w.rooms.start(ctx, log, r, func(ctx context.Context, r *room.Room) error {
+		defer remove()
+		return run(ctx, r)
+	})
 	if err != nil {
+		remove()
 		return nil, err
 	}
 	log.Info("room opens")

@@ -180,13 +180,16 @@ func (s *session) begin(e signal.Envelope) (signal.Answer, error) {
 		if err != nil {
 			return signal.Answer{}, err
 		}
-		r, err := s.worker.openRoom(start.Game)
+		if err := peer.CheckOffer(start.SDP); err != nil { // before it costs a process
+			return signal.Answer{}, err
+		}
+		r, err := s.worker.openRoom(ctx, start.Game)
 		if err != nil {
 			return signal.Answer{}, err
 		}
 		answer, err := s.enter(ctx, r.Room, 0, start.SDP, start.Host)
 		if err != nil {
-			r.cancel() // nobody else knows of it
+			r.cancel(nil) // nobody else knows of it
 		}
 		return answer, err
 	}
@@ -260,7 +263,10 @@ func (s *session) serve(e signal.Envelope) error {
 
 // asError classifies what went wrong for whoever asked.
 func asError(err error) *signal.Error {
+	var why *signal.Error
 	switch {
+	case errors.As(err, &why):
+		return why
 	case errors.Is(err, room.ErrFull):
 		return signal.Errorf(signal.CodeFull, "%v", err)
 	case errors.Is(err, room.ErrClosed):

@@ -204,6 +204,7 @@ func (w *Worker) Status() Status {
 }
 
 func (w *Worker) roomsChanged() {
+	w.rooms.wake()
 	for _, l := range w.links {
 		l.announceRooms()
 	}

@@ -79,6 +79,7 @@ type Library struct {
 	// Of the goroutine that scans only.
 	told  map[string]string // what was logged of a path, so that it is said once
 	known map[string]verdict
+	seen  bool // the folder was there
 }
 
 // index is one result of a scan; nobody writes to it.

@@ -214,8 +214,18 @@ func TestUnreadable(t *testing.T) {
 	s := newShelf(t, nil, func(c *Config) { c.BasePath += "/nowhere" })
 	s.Scan()
 	s.want("comet:nes")
-	if !strings.Contains(s.logs.String(), "not readable") {
-		t.Errorf("log: %s", s.logs)
+	if log := s.logs.String(); !strings.Contains(log, "no folder of games yet") || strings.Contains(log, "WARN") {
+		t.Errorf("a first start is nothing to warn of: %s", log)
+	}
+	s = newShelf(t, map[string][]byte{"a.nes": nesFile()}, nil)
+	s.Scan()
+	if err := os.RemoveAll(s.base); err != nil {
+		t.Fatal(err)
+	}
+	s.Scan()
+	s.want("comet:nes")
+	if log := s.logs.String(); !strings.Contains(log, "WARN") || !strings.Contains(log, "not readable") {
+		t.Errorf("a folder that vanished: %s", log)
 	}
 	if os.Geteuid() == 0 {
 		t.Log("as root every folder is readable: the second half was not tested")

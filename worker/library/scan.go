@@ -1,9 +1,11 @@
 package library
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -37,11 +39,13 @@ type found struct {
 }
 
 // tell logs why something is left out, once until the reason changes.
-func (s *scan) tell(what, path, reason string) {
+func (s *scan) tell(what, path, reason string) { s.note(slog.LevelWarn, what, path, reason) }
+
+func (s *scan) note(level slog.Level, what, path, reason string) {
 	key := what + "\x00" + path
 	s.told[key] = reason
 	if s.lib.told[key] != reason {
-		s.lib.log.Warn(what, "path", path, "reason", reason)
+		s.lib.log.Log(context.Background(), level, what, "path", path, "reason", reason)
 	}
 }
 
@@ -68,11 +72,17 @@ func (s *scan) files() []Title {
 	if err == nil {
 		base, err = filepath.Abs(base)
 	}
+	if errors.Is(err, fs.ErrNotExist) && !s.lib.seen {
+		// So it is on a first start, and that is well.
+		s.note(slog.LevelInfo, "no folder of games yet, the built-in ones are offered", s.lib.cfg.BasePath,
+			"make it and put games into it; they are found while this runs")
+		return nil
+	}
 	if err != nil {
 		s.tell("library is not readable, only built-in games are offered", s.lib.cfg.BasePath, reasonOf(err))
 		return nil
 	}
-	s.base = base
+	s.base, s.lib.seen = base, true
 	var games []found
 	err = filepath.WalkDir(base, func(path string, d fs.DirEntry, err error) error {
 		return s.visit(&games, path, d, err)

@@ -72,7 +72,11 @@ func (m *Member) Player() int {
 
 // Events are what the member's peer must be opened with.
 func (m *Member) Events() peer.Events {
-	return peer.Events{Ready: m.room.keys.Request, KeyFrame: m.room.keys.Request, Input: m.input, Control: m.control}
+	ready := func() {
+		m.room.played.Store(true)
+		m.room.keys.Request()
+	}
+	return peer.Events{Ready: ready, KeyFrame: m.room.keys.Request, Input: m.input, Control: m.control}
 }
 
 // Attach gives the member its browser, which the room runs from now on. When it
@@ -80,12 +84,13 @@ func (m *Member) Events() peer.Events {
 // with a text for people; it must not block. If the room has ended meanwhile,
 // ErrClosed comes back and the browser still belongs to the caller.
 func (m *Member) Attach(v viewer, left func(reason string)) error {
-	refused := ErrClosed
+	var refused error
 	err := m.room.do(func() {
-		if !m.gone {
-			refused = nil
-			m.room.attach(m, v, left)
+		if m.gone {
+			refused = m.room.closed()
+			return
 		}
+		m.room.attach(m, v, left)
 	})
 	return errors.Join(err, refused)
 }

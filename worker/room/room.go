@@ -77,16 +77,17 @@ type Room struct {
 
 	streams          atomic.Pointer[[]stream] // of the attached viewers, replaced as a whole
 	players, viewers atomic.Int32
+	idle             atomic.Pointer[time.Time] // see Idle, nil while it is not
+	played           atomic.Bool               // somebody was connected
 
 	// Of the room's goroutine only.
-	members  map[*Member]struct{}
-	seats    []*Member // index = player - 1
-	profile  media.Profile
-	info     engine.Info
-	known    bool // info is
-	grace    *time.Timer
-	stopping bool
-	reason   string
+	members map[*Member]struct{}
+	seats   []*Member // index = player - 1
+	profile media.Profile
+	info    engine.Info
+	known   bool // info is
+	grace   *time.Timer
+	why     *signal.Error // the room ends, nil while it does not; not written after done is closed
 }
 
 // New makes a room; Run starts it with an engine that writes to Sink.
@@ -123,8 +124,17 @@ func (r *Room) Count() (players, viewers int) {
 	return int(r.players.Load()), int(r.viewers.Load())
 }
 
+// Idle is since when the room has been left by its last member, long ago if none
+// of them was ever connected; false while somebody is there, and before anybody was.
+func (r *Room) Idle() (since time.Time, ok bool) {
+	if t := r.idle.Load(); t != nil {
+		return *t, true
+	}
+	return time.Time{}, false
+}
+
 // Run plays until the last member is gone for longer than the grace time or ctx
-// ends (nil), or the engine gives up (its error). All members have left and
+// ends (nil; its cause, if it is a *signal.Error, is what members are told), or the engine gives up (its error). All members have left and
 // the engine has ended when it returns. It is called once.
 func (r *Room) Run(ctx context.Context, e gameEngine) error {
 	r.engine = e
@@ -146,7 +156,7 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 			request()
 		case err := <-ended:
 			playing = false
-			if result = err; err != nil && !r.stopping {
+			if result = err; err != nil && r.why == nil {
 				r.close(signal.Errorf(signal.CodeFailed, "the game ended: %v", err))
 			}
 			r.close(signal.Errorf(signal.CodeFailed, "the game ended"))
@@ -156,17 +166,26 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 			}
 		case <-cancelled:
 			cancelled = nil
-			r.close(signal.Errorf(signal.CodeFailed, "the worker is going down"))
+			r.close(why(ctx))
 		}
-		if r.stopping && len(r.members) == 0 {
+		if r.why != nil && len(r.members) == 0 {
 			stopEngine()
 		}
 	}
 	return result
 }
 
-// do runs request in the room's goroutine and waits for it; ErrClosed if the
-// room has ended. It must not be called from that goroutine.
+// why is what ended ctx, for people.
+func why(ctx context.Context) *signal.Error {
+	var e *signal.Error
+	if errors.As(context.Cause(ctx), &e) {
+		return e
+	}
+	return signal.Errorf(signal.CodeFailed, "the worker is going down")
+}
+
+// do runs request in the room's goroutine and waits for it; closed if the room
+// has ended. It must not be called from that goroutine.
 func (r *Room) do(request func()) error {
 	finished := make(chan struct{})
 	select {
@@ -174,8 +193,17 @@ func (r *Room) do(request func()) error {
 		<-finished
 		return nil
 	case <-r.done:
+		return r.closed()
+	}
+}
+
+// closed is ErrClosed and, as a *signal.Error, why. Of the room's goroutine, or
+// after its end.
+func (r *Room) closed() error {
+	if r.why == nil {
 		return ErrClosed
 	}
+	return fmt.Errorf("%w: %w", ErrClosed, r.why)
 }
 
 // setPad hands a pad to the engine. Members exist only after Run has started.
@@ -203,8 +231,8 @@ func (r *Room) Reserve(ctx context.Context, wish int) (*Member, error) {
 }
 
 func (r *Room) reserve(wish int) (*Member, error) {
-	if r.stopping {
-		return nil, ErrClosed
+	if r.why != nil {
+		return nil, r.closed()
 	}
 	if len(r.members) >= r.cfg.MaxMembers {
 		return nil, ErrFull
@@ -219,6 +247,7 @@ func (r *Room) reserve(wish int) (*Member, error) {
 	}
 	r.members[m] = struct{}{}
 	r.grace.Stop()
+	r.idle.Store(nil)
 	r.changed()
 	return m, nil
 }
@@ -260,11 +289,16 @@ func (r *Room) remove(m *Member, reason string) {
 	r.matchProfile()
 	if len(r.members) == 0 {
 		r.grace.Reset(r.cfg.Grace)
+		since := time.Time{}
+		if r.played.Load() {
+			since = time.Now()
+		}
+		r.idle.Store(&since)
 	}
 	r.changed()
 	if m.left != nil {
-		if r.stopping {
-			reason = r.reason
+		if r.why != nil {
+			reason = r.why.Message
 		}
 		m.left(reason)
 	}
@@ -292,10 +326,10 @@ func (r *Room) change(m *Member, seat int) {
 
 // close makes the room end: everybody is told why and leaves.
 func (r *Room) close(why *signal.Error) {
-	if r.stopping {
+	if r.why != nil {
 		return
 	}
-	r.stopping, r.reason = true, why.Message
+	r.why = why
 	r.log.Info("room ends", "reason", why.Message)
 	for _, m := range slices.Collect(maps.Keys(r.members)) {
 		if m.viewer == nil {
@@ -326,7 +360,7 @@ func (r *Room) matchProfile() {
 			lowest, present = min(lowest, m.viewer.Profile()), true
 		}
 	}
-	if present && lowest != r.profile && !r.stopping {
+	if present && lowest != r.profile && r.why == nil {
 		r.profile = lowest
 		r.engine.SetProfile(lowest)
 	}

@@ -72,6 +72,26 @@ func BenchmarkCoreProcess(b *testing.B) {
 	}
 }
 
+// BenchmarkStart measures the time from Run to the first picture.
+func BenchmarkStart(b *testing.B) {
+	needCodecs(b)
+	specs := map[string]Spec{"testcard": {Kind: KindTestCard}}
+	if spec, ok := installedGame(b); ok {
+		specs[filepath.Base(spec.Core)] = spec
+	}
+	for name, spec := range specs {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				r := startRig(b, Config{}, spec)
+				r.rec.wait(b, "a picture", 10*time.Second, func() bool { return len(r.rec.frames) > 0 })
+				b.StopTimer()
+				r.stop()
+				b.StartTimer()
+			}
+		})
+	}
+}
+
 func benchmarkProcess(b *testing.B, spec Spec) {
 	r := startRig(b, Config{}, spec)
 	r.rec.forget = true

@@ -190,6 +190,7 @@ func TestSandboxAndInstalledCores(t *testing.T) {
 	}
 	for _, core := range cores {
 		t.Run(filepath.Base(core), func(t *testing.T) {
+			t.Parallel()
 			spec, ok := gameFor(t, core)
 			if !ok {
 				t.Skip("SKIPPED: no game for it; CLOUDRETRO_TEST_GAMES names a folder of them")

@@ -198,7 +198,7 @@ func TestStats(t *testing.T) {
 func validInfo() Info {
 	return Info{
 		Width: 256, Height: 240, EncodedWidth: 512, EncodedHeight: 480, Aspect: 4.0 / 3, FPS: 60.0988,
-		SampleRate: 48000, Rotation: 1, Library: "x264", CoreName: "Nestopia", Snapshot: 7,
+		SampleRate: 48000, Rotation: 1, Library: "x264", CoreName: "Nestopia", Unconfined: "landlock: no", Snapshot: 7,
 	}
 }
 

@@ -73,8 +73,8 @@ export class Session extends EventTarget {
 
   /** Begins: the socket opens while the offer is being made. */
   start() {
-    this.#renewPeer();
     this.#signal.connect();
+    this.#renewPeer();
     this.#slowTimer = this.#clock.after(SLOW, () => this.#emit('slow', this.#phase));
   }
 

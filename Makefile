@@ -42,7 +42,7 @@ go-version:
 		echo "This is $$($(GO) env GOVERSION); get $$(sed -n 's/^go //p' go.mod) or newer from https://go.dev/dl/"; exit 1; }
 
 build: packages
-	@echo "Building bin/cloudretro; the first time takes a minute or two"
+	@[ -e bin/cloudretro ] || echo "Building bin/cloudretro; the first time takes a minute or two"
 	@$(GO) build -trimpath -buildvcs=false -ldflags "-s -w -X main.release=$(RELEASE)" -o bin/cloudretro ./cmd/cloudretro
 
 test: test-go test-web

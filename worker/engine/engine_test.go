@@ -186,6 +186,16 @@ func startRig(t testing.TB, cfg Config, spec Spec) *rig {
 	return r
 }
 
+// info is what the first core process said when it was ready.
+func (r *rig) info(t testing.TB) Info {
+	t.Helper()
+	r.rec.wait(t, "ready", 20*time.Second, r.rec.has(EventReady))
+	r.rec.mu.Lock()
+	defer r.rec.mu.Unlock()
+	ev, _ := r.rec.event(EventReady)
+	return ev.Info
+}
+
 func (r *rig) result(t testing.TB, limit time.Duration) error {
 	t.Helper()
 	select {

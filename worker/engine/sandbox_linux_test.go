@@ -28,6 +28,12 @@ func try(t *testing.T, spec Spec, attempts ...string) map[string]syscall.Errno {
 	}
 	spec.Game = libretrotest.WriteGame(t, lines...)
 	r := startRig(t, Config{}, spec)
+	holes := r.info(t).Unconfined
+	for _, part := range []string{"seccomp:", "landlock:", "limits:", "no new privileges:"} {
+		if strings.Contains(holes, part) {
+			t.Skip("SKIPPED, the sandbox of this host has holes: ", holes)
+		}
+	}
 	r.rec.wait(t, "frames after the last attempt", 60*time.Second, func() bool { return len(r.rec.frames) > first+len(attempts)+60 })
 	r.stop()
 	outcomes := make(map[string]syscall.Errno)
@@ -43,9 +49,6 @@ func try(t *testing.T, spec Spec, attempts ...string) map[string]syscall.Errno {
 			}
 			outcomes[text[:at]] = syscall.Errno(errno)
 		}
-	}
-	if info := r.rec.events[0].Info; info.Unconfined != "" {
-		t.Skip("SKIPPED, the sandbox of this host has holes: ", info.Unconfined)
 	}
 	return outcomes
 }
@@ -214,16 +217,16 @@ func TestSandboxAndInstalledCores(t *testing.T) {
 
 func TestCoreProcessIsEndedFirst(t *testing.T) {
 	r := startRig(t, Config{}, Spec{Kind: KindTestCard})
-	r.rec.wait(t, "ready", 10*time.Second, r.rec.has(EventReady))
+	holes := r.info(t).Unconfined
 	if score := strings.TrimSpace(proc(t, r.Pid(), "oom_score_adj")); score != "500" {
 		t.Errorf("oom_score_adj is %s", score)
 	}
 	status := proc(t, r.Pid(), "status")
-	if r.rec.events[0].Info.Unconfined == "" && !strings.Contains(status, "Seccomp:\t2") {
+	if !strings.Contains(holes, "seccomp:") && !strings.Contains(status, "Seccomp:\t2") {
 		t.Errorf("no filter:\n%s", status)
 	}
 	for line := range strings.Lines(status) {
-		if set, ok := strings.CutPrefix(line, "CapEff:\t"); ok && os.Geteuid() == 0 && strings.TrimSpace(set) != "0000000000000006" {
+		if set, ok := strings.CutPrefix(line, "CapEff:\t"); ok && os.Geteuid() == 0 && !strings.Contains(holes, "capabilities:") && strings.TrimSpace(set) != "0000000000000006" {
 			t.Errorf("effective capabilities %s", set)
 		}
 	}

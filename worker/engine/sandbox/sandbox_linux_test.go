@@ -34,7 +34,7 @@ func childMain(host string) int {
 		for _, call := range []uint32{unix.SYS_SECCOMP, unix.SYS_LANDLOCK_CREATE_RULESET, unix.SYS_SETRLIMIT, unix.SYS_PRLIMIT64, unix.SYS_CAPGET} {
 			p.rules = append(p.rules, rule{call: call, errno: unix.EPERM})
 		}
-		if err := install(p); err != nil {
+		if err := errors.Join(noNewPrivileges(), install(p)); err != nil {
 			fmt.Println("install:", err)
 			return 1
 		}

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,6 +127,23 @@ func TestLeave(t *testing.T) {
 func TestControls(t *testing.T) {
 	s := stage(t, Options{})
 	p := open(t, s.URL+"/play/test-card")
+	t.Run("by keyboard alone", func(t *testing.T) {
+		until(t, p, "getComputedStyle(document.querySelector('.bar')).opacity === '0'", 10*time.Second)
+		var order []string
+		for range 8 {
+			stroke(t, p, "Tab", "Tab")
+			order = append(order, eval[string](t, p, "document.activeElement.ariaLabel ?? document.activeElement.tagName"))
+		}
+		want := []string{
+			"Back to the menu", "Player 1 of 4, change the seat", "Mute", "Volume",
+			"Share the room", "Statistics", "Keys and help", "Fullscreen",
+		}
+		if !slices.Equal(order, want) {
+			t.Errorf("Tab goes to %q, want %q", order, want)
+		}
+		until(t, p, "getComputedStyle(document.querySelector('.bar')).opacity === '1'", 3*time.Second)
+		eval[bool](t, p, "(document.activeElement.blur(), true)")
+	})
 	t.Run("fullscreen", func(t *testing.T) {
 		stroke(t, p, "KeyF", "f")
 		until(t, p, "document.fullscreenElement && document.querySelector('[aria-label=Fullscreen]').ariaPressed === 'true'", 5*time.Second)

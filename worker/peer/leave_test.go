@@ -1,10 +1,13 @@
 package peer
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pion/webrtc/v3"
@@ -47,6 +50,26 @@ func TestBrowserLeavesWhileConnecting(t *testing.T) {
 			all.Wait()
 		}
 	}
+}
+
+// TestBrowserThatNeverConnects does not hold its seat for long.
+func TestBrowserThatNeverConnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &Peer{end: make(chan struct{})}
+		start := time.Now()
+		p.wait(t.Context())
+		if d := time.Since(start); d != firstPatience || !errors.Is(p.endErr, ErrLost) {
+			t.Errorf("ended after %v: %v", d, p.endErr)
+		}
+		p = &Peer{end: make(chan struct{})}
+		p.ready.Store(true)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		p.wait(ctx)
+		if d := time.Since(start); d != firstPatience+time.Hour || !errors.Is(p.endErr, ErrClosed) {
+			t.Errorf("ended after %v: %v", d, p.endErr)
+		}
+	})
 }
 
 // TestReadingEndsWithoutTheBrowser: nothing tells the reading of a channel that

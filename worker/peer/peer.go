@@ -39,6 +39,7 @@ const maxBadRTCP = 1000
 const (
 	gatherTimeout = 2 * time.Second        // host candidates only: it takes a millisecond
 	flushTimeout  = 200 * time.Millisecond // for the last control messages
+	firstPatience = 15 * time.Second       // to be connected for the first time; pages wait no longer
 )
 
 // Why a peer ended.
@@ -247,17 +248,32 @@ func (p *Peer) Run(ctx context.Context) error {
 	g.Go(func() error { p.sendSounds(); return nil })
 	g.Go(func() error { p.readRTCP(p.videoSender); return nil })
 	g.Go(func() error { p.readRTCP(p.audioSender); return nil })
-	select {
-	case <-ctx.Done():
-		p.finish(ErrClosed)
-	case <-p.end:
-	}
+	p.wait(ctx)
 	if !errors.Is(p.endErr, ErrLost) {
 		p.flushControl()
 	}
 	p.free()
 	_ = g.Wait()
 	return p.endErr
+}
+
+// wait returns when the peer has to end.
+func (p *Peer) wait(ctx context.Context) {
+	first := time.NewTimer(firstPatience)
+	defer first.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			p.finish(ErrClosed)
+			return
+		case <-p.end:
+			return
+		case <-first.C:
+			if !p.ready.Load() {
+				p.finish(fmt.Errorf("%w: no path to it was found within %s", ErrLost, firstPatience))
+			}
+		}
+	}
 }
 
 // Close ends the peer and returns when all its goroutines have ended.

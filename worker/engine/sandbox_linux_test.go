@@ -191,9 +191,12 @@ func TestSandboxAndInstalledCores(t *testing.T) {
 	if len(cores) == 0 {
 		t.Skip("SKIPPED: no cores: apt-get install libretro-nestopia")
 	}
+	slots := make(chan struct{}, 2) // more at once would be a test of the host
 	for _, core := range cores {
 		t.Run(filepath.Base(core), func(t *testing.T) {
 			t.Parallel()
+			slots <- struct{}{}
+			defer func() { <-slots }()
 			spec, ok := gameFor(t, core)
 			if !ok {
 				t.Skip("SKIPPED: no game for it; CLOUDRETRO_TEST_GAMES names a folder of them")

@@ -58,21 +58,26 @@ type shown struct {
 	RTP uint32  // timestamp, 90 kHz
 }
 
-// Offbeat is by how many ticks of 90 kHz any frame that was shown misses the
-// beat of a rate, counted from the first: at most about one if the pictures
-// have exactly that rate, up to half a period if not. Frames that were not
-// shown, on a busy machine, do not count.
-func (p *Page) Offbeat(fps float64) (worst float64, frames int, err error) {
+// onBeat is by how many ticks of 90 kHz an interval may miss a multiple of the
+// period: timestamps are rounded to whole ticks.
+const onBeat = 1.5
+
+// Offbeat counts the intervals between shown frames whose RTP time is no
+// multiple of a rate's period. Frames that were not shown, on a busy machine,
+// do not count; a clock that was set anew counts once.
+func (p *Page) Offbeat(fps float64) (off, intervals int, err error) {
 	list, err := Eval[[]shown](p, "probe.frames")
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		return 0, 0, err
 	}
 	period := 90000 / fps
-	for _, f := range list {
-		since := float64(f.RTP - list[0].RTP) // modulo 2^32, as RTP counts
-		worst = max(worst, math.Abs(since-math.Round(since/period)*period))
+	for i := 1; i < len(list); i++ {
+		since := float64(list[i].RTP - list[i-1].RTP) // modulo 2^32, as RTP counts
+		if math.Abs(since-math.Round(since/period)*period) > onBeat {
+			off++
+		}
 	}
-	return worst, len(list), nil
+	return off, max(len(list)-1, 0), nil
 }
 
 // LongestGap is the longest time without a new frame since the page's time

@@ -66,10 +66,10 @@ func checkBeat(t *testing.T, p *Page, fps float64) {
 	if err != nil || math.Abs(told-fps) > 1e-4 {
 		t.Errorf("the page was told %v pictures per second, want %v; %v", told, fps, err)
 	}
-	off, frames, err := p.Offbeat(fps)
-	t.Logf("%d frames, at most %.2f ticks of 90 kHz off the beat of %v Hz", frames, off, fps)
-	if err != nil || off > 2 || frames < 300 {
-		t.Errorf("%d frames are %.2f ticks off the beat of %v Hz; %v", frames, off, fps, err)
+	off, intervals, err := p.Offbeat(fps)
+	t.Logf("%d of %d intervals are off the beat of %v Hz", off, intervals, fps)
+	if err != nil || off > intervals/20 || intervals < 100 {
+		t.Errorf("%d of %d intervals are off the beat of %v Hz; %v", off, intervals, fps, err)
 	}
 }
 

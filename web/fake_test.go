@@ -339,14 +339,14 @@ func (f *fake) connect() *webrtc.PeerConnection {
 	f.peers = append(f.peers, peer)
 	f.mu.Unlock()
 	done := make(chan struct{})
-	var film sync.Once // a restarted path does not start a second film
+	var film, end sync.Once // a restarted path does not start a second film; pion may say closed twice
 	peer.OnConnectionStateChange(func(state webrtc.PeerConnectionState) {
 		if state == webrtc.PeerConnectionStateConnected {
 			f.note("connected")
 			film.Do(func() { go f.play(video, audio, done) })
 		}
 		if state == webrtc.PeerConnectionStateClosed {
-			close(done)
+			end.Do(func() { close(done) })
 		}
 	})
 	return peer

@@ -120,19 +120,29 @@ func benchmarkProcess(b *testing.B, spec Spec) {
 	b.ReportMetric(0, "ns/op")
 }
 
+// installedCores returns the core libraries of this host whose name matches.
+func installedCores(name string) []string {
+	var out []string
+	for _, folder := range []string{"/usr/lib/*/libretro", "/usr/lib/libretro", "/usr/local/lib/libretro"} {
+		found, _ := filepath.Glob(filepath.Join(folder, name+"_libretro.so"))
+		out = append(out, found...)
+	}
+	return out
+}
+
 // installedGame returns a game to run on a real core, if there is one: the
 // built-in game on nestopia, or a .gba file in the folder that
 // CLOUDRETRO_TEST_GAMES names on mgba.
 func installedGame(tb testing.TB) (Spec, bool) {
 	tb.Helper()
 	spec := Spec{Kind: KindLibretro, SaveDir: tb.TempDir()}
-	if cores, _ := filepath.Glob("/usr/lib/*/libretro/nestopia_libretro.so"); len(cores) > 0 {
+	if cores := installedCores("nestopia"); len(cores) > 0 {
 		spec.Core, spec.Builtin = cores[0], builtin.Games()[0].ID
 		return spec, true
 	}
 	folder := os.Getenv("CLOUDRETRO_TEST_GAMES")
 	games, _ := filepath.Glob(filepath.Join(folder, "*.gba"))
-	cores, _ := filepath.Glob("/usr/lib/*/libretro/mgba_libretro.so")
+	cores := installedCores("mgba")
 	if folder == "" || len(games) == 0 || len(cores) == 0 {
 		return Spec{}, false
 	}

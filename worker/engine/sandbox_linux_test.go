@@ -187,7 +187,7 @@ func TestSandboxAndChangesOfThePicture(t *testing.T) {
 // Every installed core plays, and goes on from its snapshot after a crash.
 func TestSandboxAndInstalledCores(t *testing.T) {
 	needCodecs(t)
-	cores, _ := filepath.Glob("/usr/lib/*/libretro/*_libretro.so")
+	cores := installedCores("*")
 	if len(cores) == 0 {
 		t.Skip("SKIPPED: no cores: apt-get install libretro-nestopia")
 	}

@@ -52,8 +52,13 @@ func addr(ip string) address {
 
 func TestCrowdOfAddresses(t *testing.T) {
 	c, a, b := newCrowd(2), addr("203.0.113.1"), addr("203.0.113.2")
-	if !c.enter(a) || !c.enter(a) || c.enter(a) || !c.enter(b) {
-		t.Error("the limit is not two each")
+	for i, want := range []bool{true, true, false} {
+		if c.enter(a) != want {
+			t.Errorf("the answer to enter %d is not %v", i, want)
+		}
+	}
+	if !c.enter(b) {
+		t.Error("another address pays for it")
 	}
 	c.exit(a)
 	if !c.enter(a) {

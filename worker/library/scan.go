@@ -1,11 +1,9 @@
 package library
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,13 +37,13 @@ type found struct {
 }
 
 // tell logs why something is left out, once until the reason changes.
-func (s *scan) tell(what, path, reason string) { s.note(slog.LevelWarn, what, path, reason) }
+func (s *scan) tell(what, path, reason string) { s.note(s.lib.log.Warn, what, path, reason) }
 
-func (s *scan) note(level slog.Level, what, path, reason string) {
+func (s *scan) note(log func(string, ...any), what, path, reason string) {
 	key := what + "\x00" + path
 	s.told[key] = reason
 	if s.lib.told[key] != reason {
-		s.lib.log.Log(context.Background(), level, what, "path", path, "reason", reason)
+		log(what, "path", path, "reason", reason)
 	}
 }
 
@@ -74,7 +72,7 @@ func (s *scan) files() []Title {
 	}
 	if errors.Is(err, fs.ErrNotExist) && !s.lib.seen {
 		// So it is on a first start, and that is well.
-		s.note(slog.LevelInfo, "no folder of games yet, the built-in ones are offered", s.lib.cfg.BasePath,
+		s.note(s.lib.log.Info, "no folder of games yet, the built-in ones are offered", s.lib.cfg.BasePath,
 			"make it and put games into it; they are found while this runs")
 		return nil
 	}

@@ -41,7 +41,10 @@ func TestBrowserLeavesWhileConnecting(t *testing.T) {
 			_ = b.PC.Close()
 			p.finish(ErrLost) // what ICE would find out after 25 s
 			select {
-			case <-done:
+			case err := <-done:
+				if err == nil {
+					t.Errorf("browser %d: no reason", i)
+				}
 			case <-time.After(20 * time.Second):
 				t.Errorf("the peer of browser %d does not end", i)
 			}
@@ -78,7 +81,9 @@ func TestReadingEndsWithoutTheBrowser(t *testing.T) {
 	p, b, _, done := connect(t, listen(t, Config{Address: "127.0.0.1"}), peertest.Options{})
 	peertest.Wait(t, "the channel", b.Open)
 	p.Close()
-	peertest.Wait(t, "the end", done)
+	if err := peertest.Wait(t, "the end", done); !errors.Is(err, ErrClosed) {
+		t.Errorf("ended with %v", err)
+	}
 	if p.addReader(nil) {
 		t.Error("a channel is read after the end")
 	}

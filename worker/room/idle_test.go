@@ -51,7 +51,9 @@ func TestTheCauseIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.engine.Fail(errors.New("the core finds no game in it"))
-		<-s.result
+		if err := <-s.result; err == nil {
+			t.Error("Run hides the error")
+		}
 		_, late := s.Reserve(t.Context(), 0)
 		for what, err := range map[string]error{"Reserve": late, "Attach": pending.Attach(newScreen(0), nil)} {
 			var e *signal.Error

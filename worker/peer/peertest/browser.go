@@ -53,6 +53,9 @@ type Browser struct {
 	once      sync.Once
 	mu        sync.Mutex
 	videoSSRC uint32
+	control   reader // nil until the channel opens
+	closed    bool
+	reading   sync.WaitGroup
 }
 
 const playoutDelay = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
@@ -110,6 +113,7 @@ func newAPI(tb testing.TB, o Options) *webrtc.API {
 		check(tb, m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo))
 	}
 	s := webrtc.SettingEngine{}
+	s.DetachDataChannels()
 	s.SetIncludeLoopbackCandidate(true)
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetHostAcceptanceMinWait(0)
@@ -126,8 +130,43 @@ func (b *Browser) addChannels() {
 	check(b.tb, err)
 	b.Channel, err = b.PC.CreateDataChannel("control", &webrtc.DataChannelInit{Negotiated: &yes, ID: &one, Ordered: &yes})
 	check(b.tb, err)
-	b.Channel.OnOpen(func() { close(b.Open) })
-	b.Channel.OnMessage(func(m webrtc.DataChannelMessage) { push(b.Messages, string(m.Data)) })
+	b.Channel.OnOpen(func() {
+		close(b.Open)
+		b.read()
+	})
+}
+
+// reader is the reading side of a channel as pion hands it out.
+type reader interface {
+	ReadDataChannel(b []byte) (n int, isString bool, err error)
+	SetReadDeadline(t time.Time) error
+}
+
+// read records what comes on channel control. As in package peer, pion must not
+// read: its loops may never end, and closing waits for them.
+func (b *Browser) read() {
+	detached, err := b.Channel.Detach()
+	if err != nil {
+		return // closed meanwhile
+	}
+	r := detached.(reader)
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return
+	}
+	b.control = r
+	b.reading.Add(1)
+	b.mu.Unlock()
+	defer b.reading.Done()
+	buf := make([]byte, 64<<10)
+	for {
+		n, _, err := r.ReadDataChannel(buf)
+		if err != nil {
+			return
+		}
+		push(b.Messages, string(buf[:n]))
+	}
 }
 
 func (b *Browser) receive(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
@@ -215,9 +254,17 @@ func (b *Browser) AskKeyFrame() {
 
 // Close ends the browser.
 func (b *Browser) Close() {
-	if b.PC != nil {
-		_ = b.PC.GracefulClose()
+	if b.PC == nil {
+		return
 	}
+	b.mu.Lock()
+	b.closed = true
+	if b.control != nil {
+		_ = b.control.SetReadDeadline(time.Unix(0, 0)) // it cannot fail
+	}
+	b.mu.Unlock()
+	_ = b.PC.GracefulClose()
+	b.reading.Wait()
 }
 
 // Wait returns the next value of c, and fails the test after ten seconds.

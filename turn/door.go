@@ -115,9 +115,9 @@ func (d *door) key(username string) ([]byte, bool) {
 }
 
 // permit is pion's PermissionHandler.
-func (d *door) permit(_ net.Addr, peer net.IP) bool {
+func (d *door) permit(client net.Addr, peer net.IP) bool {
 	ip, ok := netip.AddrFromSlice(peer)
-	if ok && d.gate.peers.allowsIP(ip.Unmap()) {
+	if ok && d.gate.peers.allowsIP(ip.Unmap(), onLoopback(client)) {
 		return true
 	}
 	d.gate.counters.permission.Add(1)
@@ -139,7 +139,7 @@ func (d *door) AllocatePacketConn(network string, port int) (net.PacketConn, net
 	if err != nil {
 		return nil, nil, err
 	}
-	r := &relayed{door: d, client: d.client.String(), user: d.user}
+	r := &relayed{door: d, client: d.client.String(), local: onLoopback(d.client), user: d.user}
 	if !d.gate.reserve(r.user) {
 		d.gate.counters.quota.Add(1)
 		return nil, nil, errQuota

@@ -213,7 +213,7 @@ func TestLearnsPeersFromCoordinators(t *testing.T) {
 	if err := gate.Validate(); err != nil || gate.URLs[0] != g.URLs()[0] {
 		t.Errorf("announced as %+v, %v", gate, err)
 	}
-	if g.peers.allowsIP(netip.MustParseAddr("127.0.0.1")) {
+	if g.peers.allowsIP(netip.MustParseAddr("127.0.0.1"), true) {
 		t.Error("loopback is relayed to before it is listed")
 	}
 	one.push(peer.LocalAddr().String())

@@ -66,9 +66,12 @@ func (p *peers) update(coordinator string, addrs []netip.AddrPort, now time.Time
 // only have their grace.
 func (p *peers) count() int { return len(p.set.Load().addrs) }
 
-// allows says whether data may go to and come from addr, which is unmapped.
-func (p *peers) allows(addr netip.AddrPort) bool {
-	if until, ok := p.set.Load().addrs[addr]; ok && live(until) {
+// allows says whether data may go to and come from addr, which is unmapped. A
+// worker's loopback address is this machine's only for a client that is on this
+// machine, too (local): for others it may be another worker's, and some other
+// program listens there.
+func (p *peers) allows(addr netip.AddrPort, local bool) bool {
+	if until, ok := p.set.Load().addrs[addr]; ok && live(until) && (local || !addr.Addr().IsLoopback()) {
 		return true
 	}
 	for _, s := range p.static {
@@ -80,9 +83,9 @@ func (p *peers) allows(addr netip.AddrPort) bool {
 }
 
 // allowsIP says whether any port of addr, which is unmapped, may be relayed to:
-// TURN permissions are by address (RFC 8656 9).
-func (p *peers) allowsIP(addr netip.Addr) bool {
-	if until, ok := p.set.Load().ips[addr]; ok && live(until) {
+// TURN permissions are by address (RFC 8656 9). local as for allows.
+func (p *peers) allowsIP(addr netip.Addr, local bool) bool {
+	if until, ok := p.set.Load().ips[addr]; ok && live(until) && (local || !addr.IsLoopback()) {
 		return true
 	}
 	for _, s := range p.static {

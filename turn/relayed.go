@@ -15,6 +15,7 @@ type relayed struct {
 	*net.UDPConn
 	door      *door
 	client    string // the client's address, key in door.allocations
+	local     bool   // the client is on this machine
 	user      string
 	announced *net.UDPAddr
 	once      sync.Once
@@ -29,7 +30,7 @@ func (r *relayed) ReadFrom(p []byte) (int, net.Addr, error) {
 			return n, nil, err
 		}
 		from = unmap(from)
-		if r.door.gate.peers.allows(from) {
+		if r.door.gate.peers.allows(from, r.local) {
 			return n, net.UDPAddrFromAddrPort(from), nil
 		}
 		r.door.gate.counters.fromPeer.Add(1)
@@ -40,7 +41,7 @@ func (r *relayed) ReadFrom(p []byte) (int, net.Addr, error) {
 // counted, as a firewall would.
 func (r *relayed) WriteTo(p []byte, to net.Addr) (int, error) {
 	addr, ok := addrPort(to)
-	if !ok || !r.door.gate.peers.allows(addr) {
+	if !ok || !r.door.gate.peers.allows(addr, r.local) {
 		r.door.gate.counters.toPeer.Add(1)
 		return len(p), nil
 	}
@@ -58,6 +59,12 @@ func (r *relayed) Close() error {
 		r.door.release(r)
 	})
 	return err
+}
+
+// onLoopback says whether a client reached us over loopback.
+func onLoopback(client net.Addr) bool {
+	addr, ok := addrPort(client)
+	return ok && addr.Addr().IsLoopback()
 }
 
 // addrPort is the unmapped address and port of a net.UDPAddr.

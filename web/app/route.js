@@ -1,7 +1,7 @@
 // Where the page is: the address bar as data. Pure.
 
 const GAME_ID = /^[a-z0-9][a-z0-9-]{0,63}$/;
-const ROOM_ID = /^[a-z0-9]{1,64}$/;
+const ROOM_ID = /^[a-z2-7]{26}$/; // base32, as workers make them
 const MAX_PLAYERS = 8;
 
 /**

@@ -17,8 +17,9 @@ test('addresses', () => {
   assert.deepEqual(at('/'), { view: 'menu' });
   assert.deepEqual(at('/play/anguna'), { view: 'play', game: 'anguna', relay: false });
   assert.deepEqual(at('/play/test-card?relay=1'), { view: 'play', game: 'test-card', relay: true });
-  assert.deepEqual(at('/room/abc234?player=2'), { view: 'room', room: 'abc234', player: 2, relay: false });
-  for (const bad of ['/play/', '/play/A', '/play/a/b', '/play/-a', '/play/a%2f', `/play/${'a'.repeat(65)}`, '/room/..%2f..%2fx', '/room/', '/else', '/room/a/b', '/play']) {
+  const room = 'abcdefghijklmnopqrstuvw234';
+  assert.deepEqual(at(`/room/${room}?player=2`), { view: 'room', room, player: 2, relay: false });
+  for (const bad of ['/play/', '/play/A', '/play/a/b', '/play/-a', '/play/a%2f', `/play/${'a'.repeat(65)}`, '/room/..%2f..%2fx', '/room/', '/else', '/room/a/b', '/room/abc', `/room/${room}a`, '/play']) {
     assert.deepEqual(at(bad), { view: 'unknown' }, bad);
   }
 });

@@ -96,13 +96,15 @@ func (m *Member) Attach(v viewer, left func(reason string)) error {
 }
 
 // Release frees the place of a member that got no browser, or makes an attached
-// one leave. It may be called more than once.
+// one leave: its seat is free at once, for it may be a page that is being
+// reloaded and wants it back. It may be called more than once.
 func (m *Member) Release() {
 	_ = m.room.do(func() {
 		if m.viewer == nil {
 			m.room.remove(m, "")
 			return
 		}
+		m.room.change(m, 0)
 		m.stop()
 	})
 }

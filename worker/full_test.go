@@ -108,7 +108,14 @@ func TestScratchIsNotForAll(t *testing.T) {
 }
 
 // TestRoomsMakeRoomOnce: an evicted room is not counted, and not evicted again.
-func TestRoomsMakeRoomOnce(t *testing.T) {
+func TestRoomsMakeRoomOnce(t *testing.T) { fillWithEmptyRooms(t, false) }
+
+// TestSparedRoomsHoldNoPlace: rooms that were played and left this moment run on
+// beside the others, up to a bound.
+func TestSparedRoomsHoldNoPlace(t *testing.T) { fillWithEmptyRooms(t, true) }
+
+// fillWithEmptyRooms opens and leaves rooms until the bound of all is reached.
+func fillWithEmptyRooms(t *testing.T, played bool) {
 	var table rooms
 	table.init(1, func() {})
 	hold := make(chan struct{}) // engines that take their time to end
@@ -128,17 +135,20 @@ func TestRoomsMakeRoomOnce(t *testing.T) {
 		}
 		m, err := r.Reserve(t.Context(), 0)
 		if err == nil {
+			if played {
+				m.Events().Ready()
+			}
 			m.Release() // it is idle from now on
 		}
 		return err
 	}
-	for range 1 + maxEnding {
+	for range 2*table.limit + maxEnding {
 		if err := open(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if err := open(); signal.AsError(err).Code != signal.CodeFull {
-		t.Errorf("more than %d rooms are ending: %v", maxEnding, err)
+		t.Errorf("one more than the bound: %v", err)
 	}
 	close(hold)
 	table.close()

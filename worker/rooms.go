@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -123,33 +124,37 @@ func (t *rooms) add(log *slog.Logger, r *room.Room, run runRoom) *running {
 	return x
 }
 
-// admit says whether one more room may start. If all are taken, one that waits
-// in vain for somebody to come back makes room: who has been away for longest
-// loses its grace. t.mu is held.
+// admit says whether one more room may start. Only rooms with somebody in them
+// take a place. Empty ones in their grace make room, who has been away for
+// longest first; those that are spared run on beside the others for that while,
+// so that pages opened in quick succession all play. t.mu is held.
 func (t *rooms) admit() error {
 	if t.closing {
 		return signal.Errorf(signal.CodeFull, "the worker is going down")
 	}
-	taken := 0
-	var oldest *running
-	var since time.Time
+	taken, empty := 0, 0
+	idle := map[*running]time.Time{}
 	for _, r := range t.byID {
 		if r.ending {
 			continue
 		}
 		taken++
-		if at, idle := r.Idle(); idle && time.Since(at) >= spared && (oldest == nil || at.Before(since)) {
-			oldest, since = r, at
+		at, isIdle := r.Idle()
+		if isIdle {
+			empty++
+		}
+		if isIdle && time.Since(at) >= spared {
+			idle[r] = at
 		}
 	}
-	switch {
-	case taken < t.limit && len(t.byID) < t.limit+maxEnding:
-		return nil
-	case oldest == nil || len(t.byID) >= t.limit+maxEnding:
+	if taken-empty >= t.limit || len(t.byID) >= 2*t.limit+maxEnding {
 		return signal.Errorf(signal.CodeFull, "all %d rooms of the worker are taken; try again in a moment", t.limit)
 	}
-	oldest.ending = true
-	oldest.cancel(signal.Errorf(signal.CodeNotFound, "the room was empty and made room for another one"))
+	byAge := slices.SortedFunc(maps.Keys(idle), func(a, b *running) int { return idle[a].Compare(idle[b]) })
+	for _, r := range byAge[:max(0, min(len(byAge), taken+1-t.limit))] {
+		r.ending = true
+		r.cancel(signal.Errorf(signal.CodeNotFound, "the room was empty and made room for another one"))
+	}
 	return nil
 }
 

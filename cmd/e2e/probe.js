@@ -30,6 +30,7 @@
   const watch = (video) => {
     probe.video = video;
     const step = (now, meta) => {
+      if (meta.rtpTimestamp === undefined) return video.requestVideoFrameCallback(step); // an empty picture, no frame of a game
       probe.frames.push({ now, presented: meta.presentedFrames, rtp: meta.rtpTimestamp, w: meta.width, h: meta.height });
       if (probe.frames.length > 20000) probe.frames.splice(0, 10000);
       for (const f of [...(probe.listeners ?? [])]) f(now, meta);

@@ -117,7 +117,7 @@ func TestLeave(t *testing.T) {
 	until(t, p, "window.cloudretro?.state === 'error'", 10*time.Second)
 	t.Log("a room that has closed: ", eval[string](t, p, "cloudretro.error.title + '; ' + cloudretro.error.text"))
 	eval[bool](t, p, "(setTimeout(() => location.assign('/play/never-seen')), true)")
-	until(t, p, "window.cloudretro?.error?.code === 'not-found' && location.pathname === '/play/never-seen'", 10*time.Second)
+	until(t, p, "window.cloudretro?.error?.code === 'not-found' && location.pathname === '/play/never-seen' && document.querySelector('[role=alertdialog]')", 10*time.Second)
 	if text := eval[string](t, p, "document.querySelector('[role=alertdialog]').innerText"); !strings.Contains(text, "never-seen") || !strings.Contains(text, "Menu") {
 		t.Errorf("an unknown game: %s", text)
 	}

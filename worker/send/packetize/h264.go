@@ -1,0 +1,3 @@
+package packetize
+
+func (f *Frame) splitH264(data []byte, limit int) error { return ErrCodec }

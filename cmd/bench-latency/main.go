@@ -9,29 +9,22 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"slices"
 	"time"
 
+	"github.com/cloudretro/cloudretro/cmd/benchline"
 	"github.com/cloudretro/cloudretro/cmd/e2e"
 )
 
-// line is one result. Ratio is ours to the peer: below 1 is better.
+// line is one result: below 1 is better.
 type line struct {
-	Bench    string  `json:"bench"`
-	Case     string  `json:"case"`
-	Ours     float64 `json:"ours"`
-	Peer     float64 `json:"peer"`
-	PeerName string  `json:"peer_name"`
-	Ratio    float64 `json:"ratio"`
-	Unit     string  `json:"unit"`
-	Samples  int     `json:"samples"`
+	benchline.Result
+	Samples int `json:"samples"`
 }
 
 const peerName = "CloudRetro cbbca28a, NES, published"
@@ -39,40 +32,25 @@ const peerName = "CloudRetro cbbca28a, NES, published"
 func main() {
 	presses := flag.Int("presses", 60, "key presses to measure")
 	loads := flag.Int("loads", 9, "page loads to measure")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *presses, *loads); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-latency:", err)
-		os.Exit(1)
-	}
+	benchline.Main("bench-latency", func(ctx context.Context) error { return run(ctx, *presses, *loads) })
 }
 
 func run(ctx context.Context, presses, loads int) error {
-	dir, err := os.MkdirTemp("", "bench-latency")
+	b, err := e2e.NewBench(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	bin, err := e2e.Build(ctx, dir)
-	if err != nil {
-		return err
-	}
-	browser, err := e2e.StartBrowser(ctx, filepath.Join(dir, "profile"))
-	if err != nil {
-		return err
-	}
-	defer browser.Close()
-	stage, err := e2e.Start(ctx, e2e.Options{Bin: bin, Dir: dir})
+	defer b.Close()
+	stage, err := e2e.Start(ctx, e2e.Options{Bin: b.Bin, Dir: b.Dir})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = stage.Stop() }()
-	if err := measurePresses(browser, stage, presses); err != nil {
+	if err := measurePresses(b.Browser, stage, presses); err != nil {
 		return err
 	}
 	for _, system := range []string{"test", "nes"} {
-		if err := measureLoads(ctx, browser, stage, system, loads); err != nil {
+		if err := measureLoads(ctx, b.Browser, stage, system, loads); err != nil {
 			return err
 		}
 	}
@@ -100,9 +78,9 @@ func measurePresses(browser *e2e.Browser, stage *e2e.Stage, n int) error {
 		fmt.Fprintf(os.Stderr, "\rpress %d of %d", i+1, n)
 	}
 	fmt.Fprintln(os.Stderr)
-	emit("input to changed frame, p50", ms, 0.5, 34.5)
-	emit("input to changed frame, p90", ms, 0.9, 49)
-	return nil
+	return errors.Join(
+		emit("input to changed frame, p50", ms, 0.5, 34.5),
+		emit("input to changed frame, p90", ms, 0.9, 49))
 }
 
 // measureLoads opens the game's page again and again, each in a new tab.
@@ -127,17 +105,14 @@ func measureLoads(ctx context.Context, browser *e2e.Browser, stage *e2e.Stage, s
 		}
 		ms = append(ms, v)
 	}
-	emit("page load to first frame, "+system+", p50", ms, 0.5, 2100)
-	emit("page load to first frame, "+system+", max", ms, 1, 2300)
-	return nil
+	return errors.Join(
+		emit("page load to first frame, "+system+", p50", ms, 0.5, 2100),
+		emit("page load to first frame, "+system+", max", ms, 1, 2300))
 }
 
 // emit prints the quantile q of ms as a result line.
-func emit(name string, ms []float64, q, peer float64) {
+func emit(name string, ms []float64, q, peer float64) error {
 	slices.Sort(ms)
 	v := ms[min(int(q*float64(len(ms))), len(ms)-1)]
-	b, _ := json.Marshal(line{"latency", name, round(v), peer, peerName, round(v / peer), "ms", len(ms)})
-	fmt.Println(string(b))
+	return benchline.Print(os.Stdout, line{benchline.New("latency", name, v, peer, peerName, "ms"), len(ms)})
 }
-
-func round(v float64) float64 { return float64(int(v*1000+0.5)) / 1000 }

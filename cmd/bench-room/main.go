@@ -8,59 +8,37 @@ package main
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
-	"path/filepath"
 	"time"
 
+	"github.com/cloudretro/cloudretro/cmd/benchline"
 	"github.com/cloudretro/cloudretro/cmd/e2e"
 )
 
-// line is one result. Ratio is ours to the peer: below 1 is better.
+// line is one result: below 1 is better.
 type line struct {
-	Bench    string  `json:"bench"`
-	Case     string  `json:"case"`
-	Ours     float64 `json:"ours"`
-	Peer     float64 `json:"peer"`
-	PeerName string  `json:"peer_name"`
-	Ratio    float64 `json:"ratio"`
-	Unit     string  `json:"unit"`
-	Worker   float64 `json:"worker"`
-	Cores    float64 `json:"cores"`
+	benchline.Result
+	Worker float64 `json:"worker"`
+	Cores  float64 `json:"cores"`
 }
 
 func main() {
 	window := flag.Duration("window", 20*time.Second, "time to measure over")
 	scale := flag.String("scale", "1", "encoder.video.scale")
 	rooms := flag.Int("rooms", 4, "rooms of the second case")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *window, *scale, *rooms); err != nil {
-		fmt.Fprintln(os.Stderr, "bench-room:", err)
-		os.Exit(1)
-	}
+	benchline.Main("bench-room", func(ctx context.Context) error { return run(ctx, *window, *scale, *rooms) })
 }
 
 func run(ctx context.Context, window time.Duration, scale string, rooms int) error {
-	dir, err := os.MkdirTemp("", "bench-room")
+	b, err := e2e.NewBench(ctx)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	bin, err := e2e.Build(ctx, dir)
-	if err != nil {
-		return err
-	}
-	browser, err := e2e.StartBrowser(ctx, filepath.Join(dir, "profile"))
-	if err != nil {
-		return err
-	}
-	defer browser.Close()
-	stage, err := e2e.Start(ctx, e2e.Options{Bin: bin, Dir: dir, Split: true, Config: map[string]string{"CLOUDRETRO_ENCODER_VIDEO_SCALE": scale}})
+	defer b.Close()
+	stage, err := e2e.Start(ctx, e2e.Options{Bin: b.Bin, Dir: b.Dir, Split: true, Config: map[string]string{"CLOUDRETRO_ENCODER_VIDEO_SCALE": scale}})
 	if err != nil {
 		return err
 	}
@@ -70,7 +48,7 @@ func run(ctx context.Context, window time.Duration, scale string, rooms int) err
 		return err
 	}
 	for open := 0; open < rooms; {
-		page, err := browser.Open(stage.URL + "/play/" + game.ID)
+		page, err := b.Browser.Open(stage.URL + "/play/" + game.ID)
 		if err != nil {
 			return err
 		}
@@ -103,11 +81,11 @@ func measure(stage *e2e.Stage, window time.Duration, rooms int, scale string) er
 	percent := func(a, b e2e.Usage) float64 { return 100 * float64(b.CPU-a.CPU) / float64(time.Since(start)) }
 	n := float64(rooms)
 	name := fmt.Sprintf("NES %sx, %d room(s), CPU of a core per room", scale, rooms)
-	emit(name, percent(workerBefore, worker)/n, percent(coresBefore, cores)/n, 15, "% of a core")
+	err = emit(name, percent(workerBefore, worker)/n, percent(coresBefore, cores)/n, 15, "% of a core")
 	name = fmt.Sprintf("NES %sx, %d room(s), ", scale, rooms)
-	emit(name+"resident memory per room", mb(worker.RSS)/n, mb(cores.RSS)/n, 49, "MB")
-	emit(name+"proportional memory per room", mb(worker.PSS)/n, mb(cores.PSS)/n, 49, "MB")
-	return nil
+	return errors.Join(err,
+		emit(name+"resident memory per room", mb(worker.RSS)/n, mb(cores.RSS)/n, 49, "MB"),
+		emit(name+"proportional memory per room", mb(worker.PSS)/n, mb(cores.PSS)/n, 49, "MB"))
 }
 
 func mb(bytes int) float64 { return float64(bytes) / 1e6 }
@@ -129,11 +107,7 @@ func usage(stage *e2e.Stage) (worker, cores e2e.Usage, err error) {
 	return worker, cores, nil
 }
 
-func emit(name string, worker, cores, peer float64, unit string) {
-	round := func(v float64) float64 { return float64(int(v*1000+0.5)) / 1000 }
-	b, _ := json.Marshal(line{
-		"room", name, round(worker + cores), peer, "CloudRetro cbbca28a, one room, published",
-		round((worker + cores) / peer), unit, round(worker), round(cores),
-	})
-	fmt.Println(string(b))
+func emit(name string, worker, cores, peer float64, unit string) error {
+	r := benchline.New("room", name, worker+cores, peer, "CloudRetro cbbca28a, one room, published", unit)
+	return benchline.Print(os.Stdout, line{r, benchline.Round(worker), benchline.Round(cores)})
 }

@@ -7,19 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/metrics"
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 )
-
-// gauge is one number of /metrics. The name has the prefix cloudretro_ and,
-// where it only grows, the suffix _total.
-type gauge struct {
-	name, help string
-	value      func() float64 // called by any goroutine
-}
 
 // check is one condition of /readyz: nil when it holds.
 type check struct {
@@ -32,16 +25,21 @@ type ops struct {
 	log      *slog.Logger
 	listener net.Listener
 	checks   []check
-	gauges   []gauge
+	metrics  http.Handler
 }
 
-// newOps binds address. It starts nothing: call run, or close.
-func newOps(address string, log *slog.Logger) (*ops, error) {
+// newOps binds address over what the roles tell of themselves. It starts
+// nothing: call run, or close.
+func newOps(address string, log *slog.Logger, checks []check, roles []prometheus.Collector) (*ops, error) {
+	registry, err := newRegistry(roles)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listen for operators: %w", err)
 	}
-	return &ops{log: log, listener: listener}, nil
+	return &ops{log: log, listener: listener, checks: checks, metrics: metricsHandler(registry, log)}, nil
 }
 
 func (o *ops) close() error { return o.listener.Close() }
@@ -73,7 +71,7 @@ func (o *ops) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", o.readyz)
-	mux.HandleFunc("GET /metrics", o.metrics)
+	mux.Handle("GET /metrics", o.metrics)
 	return mux
 }
 
@@ -90,37 +88,4 @@ func (o *ops) readyz(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	fmt.Fprintln(w, "ok")
-}
-
-// metrics writes the Prometheus text format 0.0.4. It is so little that the
-// client library, with the memory it holds, would be most of it.
-func (o *ops) metrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	for _, g := range append(runtimeGauges(), o.gauges...) {
-		kind := "gauge"
-		if strings.HasSuffix(g.name, "_total") {
-			kind = "counter"
-		}
-		fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s %s\n%s %g\n", g.name, g.help, g.name, kind, g.name, g.value())
-	}
-}
-
-// runtimeGauges are what Go tells about the process.
-func runtimeGauges() []gauge {
-	read := func(name string) func() float64 {
-		return func() float64 {
-			sample := []metrics.Sample{{Name: name}}
-			metrics.Read(sample)
-			if sample[0].Value.Kind() != metrics.KindUint64 {
-				return 0
-			}
-			return float64(sample[0].Value.Uint64())
-		}
-	}
-	return []gauge{
-		{"cloudretro_go_goroutines", "Goroutines.", read("/sched/goroutines:goroutines")},
-		{"cloudretro_go_memory_bytes", "Memory that Go has mapped.", read("/memory/classes/total:bytes")},
-		{"cloudretro_go_heap_bytes", "Memory of live and not yet collected objects.", read("/memory/classes/heap/objects:bytes")},
-		{"cloudretro_go_allocations_total", "Objects allocated.", read("/gc/heap/allocs:objects")},
-	}
 }

@@ -6,11 +6,11 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 )
 
@@ -29,13 +29,12 @@ func get(t *testing.T, url string) (int, string) {
 }
 
 // startOps serves until the test ends and returns its address.
-func startOps(t *testing.T, checks []check, gauges []gauge) string {
+func startOps(t *testing.T, checks []check, metrics ...prometheus.Collector) string {
 	t.Helper()
-	o, err := newOps("127.0.0.1:0", slog.New(slog.DiscardHandler))
+	o, err := newOps("127.0.0.1:0", slog.New(slog.DiscardHandler), checks, metrics)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.checks, o.gauges = checks, gauges
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- o.run(ctx) }()
@@ -58,8 +57,7 @@ func TestOps(t *testing.T) {
 				return errors.New("has no coordinator")
 			}
 			return nil
-		}}},
-		[]gauge{{"cloudretro_rooms", "Rooms that run.", func() float64 { return 3 }}})
+		}}})
 
 	if code, text := get(t, "http://"+address+"/livez"); code != http.StatusOK || text != "ok\n" {
 		t.Errorf("/livez: %d %q", code, text)
@@ -83,18 +81,54 @@ func TestOps(t *testing.T) {
 	if code, _ := get(t, "http://"+address+"/"); code != http.StatusNotFound {
 		t.Errorf("/: %d", code)
 	}
+}
 
-	_, text := get(t, "http://"+address+"/metrics")
-	line := regexp.MustCompile(`^(# (HELP|TYPE) cloudretro_[a-z_]+ .+|cloudretro_[a-z_]+ [0-9.e+]+)$`)
+// snapshot is what a role might tell of itself.
+type snapshot struct {
+	rooms   int
+	sent    uint64
+	dropped map[string]uint64
+}
+
+func TestMetrics(t *testing.T) {
+	taken := 0
+	address := startOps(t, nil, collect(func() snapshot {
+		taken++
+		return snapshot{rooms: 3, sent: 1 << 40, dropped: map[string]uint64{"full": 2, "late \"packet\"": 1}}
+	},
+		gauge("rooms", "Rooms that run.", func(s snapshot) int { return s.rooms }),
+		counter("sent_total", "Packets.", func(s snapshot) uint64 { return s.sent }),
+		counters("dropped_total", "Packets, by cause.", "cause", func(s snapshot) map[string]uint64 { return s.dropped }),
+		gauges("viewers", "None.", "path", func(snapshot) map[string]int { return nil }),
+	))
+	code, text := get(t, "http://"+address+"/metrics")
+	if code != http.StatusOK || taken != 1 {
+		t.Errorf("status %d, %d snapshots for one answer", code, taken)
+	}
 	for l := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
-		if !line.MatchString(l) {
+		if name := strings.TrimPrefix(strings.TrimPrefix(l, "# HELP "), "# TYPE "); !strings.HasPrefix(name, metricsPrefix) {
 			t.Errorf("/metrics has the line %q", l)
 		}
 	}
-	for _, want := range []string{"cloudretro_rooms 3\n", "# TYPE cloudretro_rooms gauge\n", "# TYPE cloudretro_go_allocations_total counter\n"} {
+	for _, want := range []string{
+		"cloudretro_rooms 3\n", "# TYPE cloudretro_rooms gauge\n", "# TYPE cloudretro_sent_total counter\n", "cloudretro_sent_total 1.099511627776e+12\n",
+		"cloudretro_dropped_total{cause=\"full\"} 2\n", `cloudretro_dropped_total{cause="late \"packet\""} 1`,
+		"# TYPE cloudretro_go_goroutines gauge\n", "cloudretro_process_cpu_seconds_total ",
+	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("/metrics lacks %q", want)
 		}
+	}
+}
+
+// TestTwiceTheSameMetric is a mistake of ours that must not wait for a scrape.
+func TestTwiceTheSameMetric(t *testing.T) {
+	same := func() prometheus.Collector {
+		return collect(func() int { return 1 }, gauge("rooms", "Rooms.", func(n int) int { return n }))
+	}
+	if o, err := newOps("127.0.0.1:0", slog.New(slog.DiscardHandler), nil, []prometheus.Collector{same(), same()}); err == nil {
+		_ = o.close()
+		t.Error("two collectors of one name were taken")
 	}
 }
 

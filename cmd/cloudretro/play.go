@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cloudretro/cloudretro/config"
 )
 
@@ -25,7 +27,7 @@ type house struct {
 	parts   []part
 	closers []func() error // of parts that have not run yet
 	checks  []check
-	gauges  []gauge
+	metrics []prometheus.Collector // of the roles, names without metricsPrefix
 
 	page     string   // URL of the page, "" without a coordinator here
 	greeting []string // what the other roles say of themselves
@@ -88,11 +90,10 @@ func (h *house) add(name string, run func(context.Context) error, closer func() 
 
 // addOps opens the operators' door over the roles that are there.
 func (h *house) addOps() error {
-	o, err := newOps(h.cfg.Ops.Address, h.log.With("part", "ops"))
+	o, err := newOps(h.cfg.Ops.Address, h.log.With("part", "ops"), h.checks, h.metrics)
 	if err != nil {
 		return explain(err, "ops.address", h.cfg.Ops.Address, "tcp")
 	}
-	o.checks, o.gauges = h.checks, h.gauges
 	h.add("ops", o.run, o.close)
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/coordinator"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
@@ -66,26 +68,26 @@ func (h *house) addGate() error {
 		return explain(err, "turn.listeners", listenerAddresses(t.Listeners), "udp")
 	}
 	h.add("turn", g.Run, g.Close)
-	h.gauges = append(h.gauges, gateGauges(g)...)
+	h.metrics = append(h.metrics, gateMetrics(g))
 	h.greeting = append(h.greeting, fmt.Sprintf("turn relays at %s for %s", listenerAddresses(t.Listeners), strings.Join(cfg.Coordinators, ", ")))
 	return nil
 }
 
-// gateGauges are a gate in numbers.
-func gateGauges(g *turn.Gate) []gauge {
-	number := func(of func(turn.Stats) uint64) func() float64 {
-		return func() float64 { return float64(of(g.Stats())) }
-	}
-	return []gauge{
-		{"cloudretro_turn_allocations", "Relays that are open.", number(func(s turn.Stats) uint64 { return uint64(max(s.Allocations, 0)) })},
-		{"cloudretro_turn_peers", "Addresses of workers that may be relayed to.", number(func(s turn.Stats) uint64 { return uint64(s.Peers) })},
-		{"cloudretro_turn_refused_total", "Requests refused for what they claim or ask.", number(func(s turn.Stats) uint64 {
-			return s.RefusedMalformed + s.RefusedExpired + s.RefusedOwner + s.RefusedSecret + s.RefusedQuota + s.RefusedPermission
-		})},
-		{"cloudretro_turn_dropped_total", "Datagrams to or from an address that is not allowed.", number(func(s turn.Stats) uint64 {
-			return s.DroppedToPeer + s.DroppedFromPeer
-		})},
-	}
+// gateMetrics are a gate in numbers.
+func gateMetrics(g *turn.Gate) prometheus.Collector {
+	return collect(g.Stats,
+		gauge("turn_allocations", "Relays that are open.", func(s turn.Stats) int64 { return int64(max(s.Allocations, 0)) }),
+		gauge("turn_peers", "Addresses of workers that may be relayed to.", func(s turn.Stats) int64 { return int64(s.Peers) }),
+		counters("turn_refused_total", "Requests refused for what they claim or ask.", "cause", func(s turn.Stats) map[string]uint64 {
+			return map[string]uint64{
+				"malformed": s.RefusedMalformed, "expired": s.RefusedExpired, "owner": s.RefusedOwner,
+				"secret": s.RefusedSecret, "quota": s.RefusedQuota, "permission": s.RefusedPermission,
+			}
+		}),
+		counters("turn_dropped_total", "Datagrams to or from an address that is not allowed.", "cause", func(s turn.Stats) map[string]uint64 {
+			return map[string]uint64{"to-peer": s.DroppedToPeer, "from-peer": s.DroppedFromPeer}
+		}),
+	)
 }
 
 // gateConfig is what of cfg a gate takes, without the coordinators.

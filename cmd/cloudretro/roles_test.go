@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"github.com/cloudretro/cloudretro/config"
@@ -125,12 +126,9 @@ func TestSplitRoles(t *testing.T) {
 			t.Errorf("%s is not ready: %v", c.name, err)
 		}
 	}
-	values := map[string]float64{}
-	for _, g := range house.gauges {
-		values[g.name] = g.value()
-	}
+	values := gathered(t, house.metrics)
 	if values["cloudretro_worker_coordinators"] != 1 || values["cloudretro_worker_games"] < 1 || values["cloudretro_worker_rooms"] != 0 {
-		t.Errorf("gauges of the worker: %v", values)
+		t.Errorf("metrics of the worker: %v", values)
 	}
 	if line := house.welcome(); !strings.HasPrefix(line, "CloudRetro worker plays over UDP :") {
 		t.Errorf("greeting of the worker: %q", line)
@@ -144,6 +142,28 @@ func TestSplitRoles(t *testing.T) {
 	if !strings.Contains(log.String(), "worker joined") || !strings.Contains(log.String(), "gate joined") {
 		t.Errorf("the coordinator does not tell who joined:\n%s", &log)
 	}
+}
+
+// gathered are the gauges without labels as a scrape would show them.
+func gathered(t *testing.T, roles []prometheus.Collector) map[string]float64 {
+	t.Helper()
+	registry, err := newRegistry(roles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			if m.GetGauge() != nil && len(m.GetLabel()) == 0 {
+				out[f.GetName()] = m.GetGauge().GetValue()
+			}
+		}
+	}
+	return out
 }
 
 func TestLogger(t *testing.T) {

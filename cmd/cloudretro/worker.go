@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker"
@@ -56,16 +58,18 @@ func (h *house) addWorker() error {
 		}
 		return nil
 	}})
-	number := func(of func(worker.Status) int) func() float64 {
-		return func() float64 { return float64(of(w.Status())) }
-	}
-	h.gauges = append(h.gauges,
-		gauge{"cloudretro_worker_rooms", "Games that run.", number(func(s worker.Status) int { return s.Rooms })},
-		gauge{"cloudretro_worker_sessions", "Browsers that play or watch.", number(func(s worker.Status) int { return s.Sessions })},
-		gauge{"cloudretro_worker_games", "Games on offer.", number(func(s worker.Status) int { return s.Games })},
-		gauge{"cloudretro_worker_coordinators", "Coordinators that are joined.", number(func(s worker.Status) int { return s.Coordinators })},
-	)
+	h.metrics = append(h.metrics, workerMetrics(w))
 	return nil
+}
+
+// workerMetrics are a worker in numbers.
+func workerMetrics(w *worker.Worker) prometheus.Collector {
+	return collect(w.Status,
+		gauge("worker_rooms", "Games that run.", func(s worker.Status) int { return s.Rooms }),
+		gauge("worker_sessions", "Browsers that play or watch.", func(s worker.Status) int { return s.Sessions }),
+		gauge("worker_games", "Games on offer.", func(s worker.Status) int { return s.Games }),
+		gauge("worker_coordinators", "Coordinators that are joined.", func(s worker.Status) int { return s.Coordinators }),
+	)
 }
 
 // workerConfig is what of cfg a worker takes.

@@ -1,0 +1,75 @@
+package seal
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/binary"
+	"fmt"
+	"hash"
+)
+
+// counter is AES128_CM_HMAC_SHA1_80 (RFC 3711 sections 4.1.1 and 4.2).
+type counter struct {
+	block  cipher.Block
+	mac    hash.Hash
+	nonces nonces
+	sum    [sha1.Size]byte
+	roc    [4]byte
+}
+
+var _ suite = (*counter)(nil)
+
+// Where SSRC and index stand in the 16-byte IV (RFC 3711 section 4.1.1).
+const (
+	counterSSRC  = 4
+	counterIndex = 8
+)
+
+func newCounter(key, salt []byte, ssrc uint32) (*counter, error) {
+	session, err := derive(labelCipher, key, salt, len(key))
+	if err != nil {
+		return nil, err
+	}
+	auth, err := derive(labelAuth, key, salt, sha1Key)
+	if err != nil {
+		return nil, err
+	}
+	c := &counter{mac: hmac.New(sha1.New, auth)}
+	if c.block, err = aes.NewCipher(session); err != nil {
+		return nil, fmt.Errorf("session key: %w", err)
+	}
+	c.nonces, err = newNonces(key, salt, ssrc, counterSSRC)
+	return c, err
+}
+
+func (c *counter) seal(dst []byte, header int, payload []byte, index uint64) {
+	end := len(dst) - sha1Tag
+	c.xor(dst[header:end], payload, index)
+	copy(dst[end:], c.tag(dst[:end], index))
+}
+
+func (c *counter) open(dst, packet []byte, header int, index uint64) bool {
+	end := len(packet) - sha1Tag
+	if !hmac.Equal(packet[end:], c.tag(packet[:end], index)) {
+		return false
+	}
+	c.xor(dst, packet[header:end], index)
+	return true
+}
+
+// xor is counter mode from the packet's IV on.
+func (c *counter) xor(dst, src []byte, index uint64) {
+	cipher.NewCTR(c.block, c.nonces.at(index, counterIndex)).XORKeyStream(dst, src)
+}
+
+// tag authenticates the packet and its rollover counter (RFC 3711 section
+// 4.2). It is valid until the next call.
+func (c *counter) tag(packet []byte, index uint64) []byte {
+	binary.BigEndian.PutUint32(c.roc[:], uint32(index>>16))
+	c.mac.Reset()
+	c.mac.Write(packet)
+	c.mac.Write(c.roc[:])
+	return c.mac.Sum(c.sum[:0])[:sha1Tag]
+}

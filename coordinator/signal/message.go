@@ -76,10 +76,17 @@ type Hello struct {
 	ICEServers []ICEServer `json:"iceServers"`
 }
 
+// SRTPSHA1 asks for SRTP_AES128_CM_HMAC_SHA1_80 (RFC 5764, section 4.1.2) in
+// place of AES-GCM, which a worker demands first because it costs a third. A
+// browser whose DTLS knows no GCM hears CodeSRTP; its seat is kept for the moment
+// that a new connection takes: it makes one and sends its Offer with this.
+const SRTPSHA1 = "sha1"
+
 // Start opens a room for a game and takes the first seat.
 type Start struct {
 	Game string `json:"game"`
 	SDP  string `json:"sdp"`            // the browser's offer
+	SRTP string `json:"srtp,omitempty"` // "" or SRTPSHA1
 	Host string `json:"host,omitempty"` // set by the coordinator: host name the browser reached it by
 }
 
@@ -88,12 +95,14 @@ type Join struct {
 	Room   string `json:"room"`
 	Player int    `json:"player,omitempty"` // wished seat 1..MaxPlayers; 0 = any free one, or watch
 	SDP    string `json:"sdp"`
+	SRTP   string `json:"srtp,omitempty"` // "" or SRTPSHA1
 	Host   string `json:"host,omitempty"`
 }
 
-// Offer renegotiates a running session.
+// Offer renegotiates a running session, or brings a new connection into it.
 type Offer struct {
-	SDP string `json:"sdp"`
+	SDP  string `json:"sdp"`
+	SRTP string `json:"srtp,omitempty"` // SRTPSHA1: of the new connection after CodeSRTP
 }
 
 // Answer is a worker's yes.
@@ -144,6 +153,7 @@ const (
 	CodeFull       Code = "full"        // no seat or room is free
 	CodeDenied     Code = "denied"      // wrong secret or token
 	CodeFailed     Code = "failed"      // it broke on our side; the message says how
+	CodeSRTP       Code = "srtp"        // W>C>B, not answering anything: see SRTPSHA1
 )
 
 // Error answers a request that could not be done. Message is for people: what

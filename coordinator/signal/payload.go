@@ -34,18 +34,18 @@ func (s ICEServer) Validate() error {
 	return errors.Join(checkText("username", s.Username, MaxText), checkText("credential", s.Credential, MaxText))
 }
 
-// Validate checks the game's id, the SDP's size and the host.
+// Validate checks the game's id, the SDP's size, the profile and the host.
 func (s Start) Validate() error {
-	return first(checkGame(s.Game), checkSDP(s.SDP), checkHost(s.Host))
+	return first(checkGame(s.Game), checkSDP(s.SDP), checkSRTP(s.SRTP), checkHost(s.Host))
 }
 
-// Validate checks the room's id, the seat, the SDP's size and the host.
+// Validate checks the room's id, the seat, the SDP's size, the profile and the host.
 func (j Join) Validate() error {
-	return first(checkRoom(j.Room), checkRange("player", j.Player, 0, MaxPlayers), checkSDP(j.SDP), checkHost(j.Host))
+	return first(checkRoom(j.Room), checkRange("player", j.Player, 0, MaxPlayers), checkSDP(j.SDP), checkSRTP(j.SRTP), checkHost(j.Host))
 }
 
-// Validate checks the SDP's size.
-func (o Offer) Validate() error { return checkSDP(o.SDP) }
+// Validate checks the SDP's size and the profile.
+func (o Offer) Validate() error { return first(checkSDP(o.SDP), checkSRTP(o.SRTP)) }
 
 // Validate checks ids, seats and sizes.
 func (a Answer) Validate() error {

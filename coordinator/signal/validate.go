@@ -122,6 +122,13 @@ func checkSDP(s string) error {
 	return nil
 }
 
+func checkSRTP(s string) error {
+	if s != "" && s != SRTPSHA1 {
+		return fmt.Errorf("srtp is neither empty nor %q", SRTPSHA1)
+	}
+	return nil
+}
+
 func checkHost(s string) error {
 	if s != "" && !ValidHost(s) {
 		return errors.New("host is neither a host name nor an IP address")

@@ -7,7 +7,7 @@ import { explain, sentence } from './reasons.js';
 const PATIENCE = 1000; // ms a disconnected path may come back by itself
 const REPAIR_WAIT = 6000; // ms a new path may take before the next attempt
 const GIVE_UP = 30000; // ms without media until the session is given up
-const CLOSED_WAIT = 1500; // ms between the end of the control channel and its reason
+const CLOSED_WAIT = 1500; // ms between the end of a channel or connection and its reason
 const OFFER_TIMEOUT = 6000; // ms
 const FIRST_PATH = 15000; // ms the first path may take
 const SLOW = 6000; // ms of connecting after which one should be told why
@@ -41,6 +41,8 @@ export class Session extends EventTarget {
   #repairTimer = null;
   #slowTimer = null;
   #repairing = false;
+  #srtp;
+  #plain = false; // the connection asks for SHA1_80, see coordinator/signal
 
   /**
    * @param {object} options
@@ -49,12 +51,16 @@ export class Session extends EventTarget {
    * @param {import('./clock.js').Clock} options.clock
    * @param {(options: {relay: boolean, on: object}) => import('./peer.js').Peer} options.makePeer
    * @param {(options: object) => Signal} [options.makeSignal]
+   * @param {{plain: boolean, learn: () => void}} [options.srtp] whether this browser is
+   *   known to lack AES-GCM
    */
-  constructor({ target, url, clock, makePeer, makeSignal = (o) => new Signal(o) }) {
+  constructor({ target, url, clock, makePeer, makeSignal = (o) => new Signal(o), srtp = { plain: false, learn() {} } }) {
     super();
     this.#target = target;
     this.#clock = clock;
     this.#makePeer = makePeer;
+    this.#srtp = srtp;
+    this.#plain = srtp.plain;
     this.#signal = makeSignal({ url, clock, handlers: {
       state: (state) => this.#signalState(state),
       hello: (data) => this.#hello(data),
@@ -160,21 +166,44 @@ export class Session extends EventTarget {
     try {
       const sdp = await peer.offer(this.#iceServers);
       const { game, room, player } = this.#target;
+      const srtp = this.#plain ? 'sha1' : undefined;
       const answer = await (game
-        ? this.#signal.request('start', { game, sdp })
-        : this.#signal.request('join', { room, player, sdp }));
+        ? this.#signal.request('start', { game, sdp, srtp })
+        : this.#signal.request('join', { room, player, sdp, srtp }));
       if (this.#over) return;
       this.#signal.bind(answer.token);
       this.#learn(answer);
       this.#set('connecting', 'path');
-      this.#repairTimer = this.#clock.after(FIRST_PATH, () => this.#fail('no-path', ''));
-      await peer.answer(answer.sdp);
+      await this.#accept(peer, answer);
     } catch (error) {
-      if (this.#over) return;
+      if (this.#over || this.#peer !== peer) return;
       if (error.code !== 'lost') return this.#fail(error.code ?? 'browser', error.message);
       this.#asked = false;
       this.#renewPeer();
       if (this.#signal.state === 'ready') this.#ask();
+    }
+  }
+
+  // From here on the first path has its time.
+  #accept(peer, answer) {
+    this.#clock.cancel(this.#repairTimer);
+    this.#repairTimer = this.#clock.after(FIRST_PATH, () => this.#fail('no-path', ''));
+    return peer.answer(answer.sdp);
+  }
+
+  // The worker demanded a cipher that this browser does not know. Our seat is
+  // kept while a new connection asks for the one that all know.
+  async #askPlain() {
+    if (this.#plain || this.#hadMedia) return;
+    this.#plain = true;
+    this.#renewPeer();
+    const peer = this.#peer;
+    try {
+      const sdp = await peer.offer(this.#iceServers);
+      const answer = await this.#signal.request('offer', { sdp, srtp: 'sha1' }, OFFER_TIMEOUT);
+      if (!this.#over) await this.#accept(peer, answer);
+    } catch (error) {
+      if (!this.#over) this.#fail(error.code === 'lost' ? 'no-path' : error.code ?? 'browser', error.message);
     }
   }
 
@@ -195,6 +224,7 @@ export class Session extends EventTarget {
         return this.#fail('closed', data.reason);
       case 'error':
         if (data.code === 'version') return this.#fail(data.code, data.message);
+        if (data.code === 'srtp') return this.#askPlain();
         return this.#emit('notice', { kind: 'error', text: sentence(data.message) || 'The server reported an error.' });
     }
   }
@@ -224,12 +254,15 @@ export class Session extends EventTarget {
   #peerState(state) {
     this.#media = state === 'connected';
     if (this.#media) {
+      if (!this.#hadMedia && this.#plain) this.#srtp.learn();
       this.#hadMedia = true;
       this.#repairing = false;
       this.#clock.cancel(this.#repairTimer);
       this.#clock.cancel(this.#slowTimer);
     } else if (state === 'failed' && !this.#hadMedia) {
-      return this.#fail('no-path', '');
+      const peer = this.#peer; // unless the worker knows better, and what helps
+      this.#clock.after(CLOSED_WAIT, () => this.#peer === peer && !this.#hadMedia && this.#fail('no-path', ''));
+      return;
     } else if (this.#hadMedia && (state === 'disconnected' || state === 'failed')) {
       if (!this.#repairing) this.#lostAt = this.#clock.now();
       this.#repairSoon(state === 'failed' || this.#repairing ? 0 : PATIENCE);

@@ -2,7 +2,7 @@
 // storage the page forgets, and plays.
 
 const KEY = 'cloudretro';
-const defaults = Object.freeze({ volume: 0.8, muted: false, touch: 'auto' });
+const defaults = Object.freeze({ volume: 0.8, muted: false, touch: 'auto', withoutGCM: '' });
 
 /** Takes only what is sane out of what was stored. Pure. */
 export function sane(stored) {
@@ -11,6 +11,7 @@ export function sane(stored) {
   if (Number.isFinite(stored.volume)) settings.volume = Math.max(0, Math.min(1, stored.volume));
   if (typeof stored.muted === 'boolean') settings.muted = stored.muted;
   if (['auto', 'on', 'off'].includes(stored.touch)) settings.touch = stored.touch;
+  if (typeof stored.withoutGCM === 'string') settings.withoutGCM = stored.withoutGCM.slice(0, 512);
   return settings;
 }
 
@@ -41,6 +42,32 @@ export class Settings {
     } catch {
       // full or forbidden
     }
+  }
+}
+
+/**
+ * What is known of this browser's SRTP: the worker demands AES-GCM and a browser
+ * without it connects twice, but once in its life only. A newer version may
+ * have learnt it.
+ */
+export class Srtp {
+  #settings;
+  #agent;
+
+  /** @param {Settings} settings  @param {string} agent navigator.userAgent */
+  constructor(settings, agent) {
+    this.#settings = settings;
+    this.#agent = agent.slice(0, 512);
+  }
+
+  /** Whether this browser is known to lack AES-GCM. */
+  get plain() {
+    return this.#agent !== '' && this.#settings.get('withoutGCM') === this.#agent;
+  }
+
+  /** It does. */
+  learn() {
+    if (!this.plain) this.#settings.set('withoutGCM', this.#agent);
   }
 }
 

@@ -2,7 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { fit } from '../app/stage.js';
 import { bitrate, pathName, pick, rows, summarise } from '../app/stats.js';
-import { Settings, sane } from '../app/settings.js';
+import { Settings, Srtp, sane } from '../app/settings.js';
 import { parse, playPath, roomPath, seat, shareLink, socketURL } from '../app/route.js';
 import { explain, sentence } from '../app/reasons.js';
 import { group, systemOf, validGames } from '../app/systems.js';
@@ -113,7 +113,7 @@ test('words for figures', () => {
 });
 
 test('settings survive rubbish and a missing storage', () => {
-  for (const bad of [null, 7, 'x', [], { volume: 'loud', muted: 1, touch: 'x' }]) assert.deepEqual(sane(bad), { volume: 0.8, muted: false, touch: 'auto' });
+  for (const bad of [null, 7, 'x', [], { volume: 'loud', muted: 1, touch: 'x' }]) assert.deepEqual(sane(bad), { volume: 0.8, muted: false, touch: 'auto', withoutGCM: '' });
   assert.equal(sane({ volume: 9 }).volume, 1);
   const none = new Settings(null);
   none.set('muted', true);
@@ -275,4 +275,19 @@ test('input is dropped rather than queued; control only goes out when open', () 
   assert.deepEqual(heard, [['control', { type: 'pong', t: 1 }]]);
   peer.close();
   assert.ok(pc.closed);
+});
+
+test('a browser without AES-GCM is known again, until it is another version', () => {
+  let kept = null;
+  const storage = { getItem: () => kept, setItem: (_, value) => { kept = value; } };
+  const srtp = (agent) => new Srtp(new Settings(storage), agent);
+  assert.equal(srtp('Old/1').plain, false);
+  srtp('Old/1').learn();
+  assert.equal(srtp('Old/1').plain, true);
+  assert.equal(srtp('Old/2').plain, false);
+  assert.equal(srtp('').plain, false);
+  const long = 'x'.repeat(5000);
+  srtp(long).learn();
+  assert.equal(srtp(long).plain, true);
+  assert.ok(kept.length < 1000);
 });

@@ -6,13 +6,13 @@ import { FakeClock, FakePeer, settle, socketFactory } from './fakes.mjs';
 
 const answer = { sdp: 'answer', room: 'r', game: 'quad', title: 'Quad', system: 'nes', player: 1, seats: 2, token: 'bound' };
 
-function begin(target = { game: 'quad', relay: false }) {
+function begin(target = { game: 'quad', relay: false }, srtp = undefined) {
   const clock = new FakeClock();
   const open = socketFactory();
   const peers = [];
   const seen = { states: [], notices: [], geometry: [], slow: [], channels: [] };
   const session = new Session({
-    target, url: 'ws://x/ws', clock,
+    target, url: 'ws://x/ws', clock, srtp,
     makePeer: (options) => { peers.push(new FakePeer(options)); return peers.at(-1); },
     makeSignal: (options) => new Signal({ ...options, open, random: () => 1 }),
   });
@@ -232,6 +232,76 @@ test('no first path: say so, and offer a relay unless there is one', async () =>
     assert.equal(it.session.error.actions[0], relay ? 'direct' : 'relay');
     assert.deepEqual(it.seen.slow, ['path']);
   }
+});
+
+test('without AES-GCM the seat is kept and a new connection asks for SHA1, once in a life', async () => {
+  const memory = { plain: false, learnt: 0, learn() { this.learnt++; } };
+  const it = begin(undefined, memory);
+  it.open.last.hello();
+  await settle();
+  assert.deepEqual(it.open.last.of('start')[0].data, { game: 'quad', sdp: 'offer' });
+  it.open.last.answer('start', 'answer', answer);
+  await settle();
+  const [first] = it.peers;
+  first.on.state('failed'); // the browser may notice before it hears why
+  it.open.last.say('error', { code: 'srtp', message: 'No AES-GCM.' });
+  await settle();
+  assert.ok(first.closed);
+  assert.equal(it.peers.length, 2);
+  assert.deepEqual(it.open.last.of('offer')[0].data, { sdp: 'offer', srtp: 'sha1' });
+  assert.deepEqual(it.peer.servers, [{ urls: ['turn:host'] }]);
+  it.open.last.answer('offer', 'answer', { ...answer, sdp: 'answer 2' });
+  await it.clock.pass(2000);
+  assert.deepEqual(it.peer.answers, ['answer 2']);
+  assert.equal(memory.learnt, 0, 'not before it has helped');
+  it.peer.on.state('connected');
+  assert.equal(memory.learnt, 1);
+  await it.clock.pass(20000);
+  assert.equal(it.session.state, 'playing');
+  assert.equal(it.session.info.player, 1);
+  assert.deepEqual(it.seen.notices, []);
+  it.peer.on.state('failed');
+  await it.clock.pass(0);
+  assert.deepEqual(it.open.last.of('offer')[1].data, { sdp: 'restart 1' }, 'a restart keeps the keys');
+});
+
+test('a browser known to lack AES-GCM says so at once, and is not sent back again', async () => {
+  const memory = { plain: true, learn() {} };
+  for (const target of [{ game: 'quad', relay: false }, { room: 'abc', player: 2, relay: false }]) {
+    const it = begin(target, memory);
+    it.open.last.hello();
+    await settle();
+    const kind = target.game ? 'start' : 'join';
+    assert.equal(it.open.last.of(kind)[0].data.srtp, 'sha1');
+    it.open.last.answer(kind, 'answer', answer);
+    await settle();
+    it.open.last.say('error', { code: 'srtp', message: 'No AES-GCM.' });
+    await settle();
+    assert.equal(it.peers.length, 1);
+  }
+});
+
+test('when the second connection is refused or fails, that is the end', async () => {
+  const refused = begin();
+  refused.open.last.hello();
+  await settle();
+  refused.open.last.answer('start', 'answer', answer);
+  await settle();
+  refused.open.last.say('error', { code: 'srtp', message: 'No AES-GCM.' });
+  await settle();
+  refused.open.last.answer('offer', 'error', { code: 'failed', message: 'Too late.' });
+  await settle();
+  assert.deepEqual([refused.session.state, refused.session.error.text], ['error', 'Too late.']);
+
+  const failed = begin();
+  failed.open.last.hello();
+  await settle();
+  failed.open.last.answer('start', 'answer', answer);
+  await settle();
+  failed.peer.on.state('failed');
+  assert.equal(failed.session.state, 'connecting', 'the worker has a moment to say why');
+  await failed.clock.pass(1500);
+  assert.equal(failed.session.error.code, 'no-path');
 });
 
 test('control messages become knowledge and notes', async () => {

@@ -154,10 +154,11 @@ func (c *Conn) WriteTo(p []byte, addr net.Addr) (int, error) {
 
 func (c *Conn) writeOne(p []byte, to netip.AddrPort) error {
 	err := c.sendOne(p, to)
-	t := tally{syscalls: 1}
+	var t tally
 	if err != nil {
 		t.drop(1, err)
 	} else {
+		t.syscalls = 1
 		t.sent(1, len(p))
 	}
 	c.stats.add(&t)

@@ -114,6 +114,8 @@ func (c *Conn) sendOne(p []byte, to netip.AddrPort) error {
 			return nil
 		case unix.EINTR:
 			continue
+		case unix.EPIPE:
+			return net.ErrClosed
 		case unix.EAGAIN:
 		default:
 			return errno

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	corkBytes = 256 << 10 // what one corked address holds
-	corkSpare = 16        // queues kept for the next Cork
+	corkBytes = 128 << 10 // what one corked address holds
+	corkSpare = 64        // queues kept for the next Cork
 )
 
 // corks are the addresses between Cork and Uncork.
@@ -31,7 +31,7 @@ type cork struct {
 
 // Cork makes WriteTo hold RTP to this address, so that it leaves in segmented
 // runs at Uncork: pion writes datagram by datagram. Everything else (STUN, DTLS,
-// RTCP) is sent at once. 256 KiB are held; what comes then sends them first.
+// RTCP) is sent at once. 128 KiB are held; what comes then sends them first.
 // Calls nest: the last Uncork sends.
 func (c *Conn) Cork(to netip.AddrPort) {
 	to = unmap(to)

@@ -69,6 +69,7 @@ func (w *Writer) Add(to netip.AddrPort, packets []byte, segment, tag int) {
 	e := &w.entries[len(w.entries)-1]
 	if err := w.conn.resolve(&e.to, to); err != nil {
 		w.entries = w.entries[:len(w.entries)-1]
+		w.tally.drop(count(len(packets), segment), err)
 		w.fail(tag, count(len(packets), segment), err)
 	}
 }
@@ -116,6 +117,10 @@ func (w *Writer) sendAll() {
 		w.advance(w.messages[:sent])
 		if err == nil {
 			continue
+		}
+		if errors.Is(err, syscall.EPIPE) { // Close came between
+			w.drop(net.ErrClosed)
+			return
 		}
 		if !errors.Is(err, syscall.EAGAIN) {
 			w.degrade(w.messages[0], err)

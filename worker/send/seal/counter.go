@@ -27,21 +27,16 @@ const (
 	counterIndex = 8
 )
 
-func newCounter(key, salt []byte, ssrc uint32) (*counter, error) {
-	session, err := derive(labelCipher, key, salt, len(key))
+func newCounter(k keys, ssrc uint32) (*counter, error) {
+	block, err := aes.NewCipher(k.cipher)
 	if err != nil {
-		return nil, err
-	}
-	auth, err := derive(labelAuth, key, salt, sha1Key)
-	if err != nil {
-		return nil, err
-	}
-	c := &counter{mac: hmac.New(sha1.New, auth)}
-	if c.block, err = aes.NewCipher(session); err != nil {
 		return nil, fmt.Errorf("session key: %w", err)
 	}
-	c.nonces, err = newNonces(key, salt, ssrc, counterSSRC)
-	return c, err
+	return &counter{
+		block:  block,
+		mac:    hmac.New(sha1.New, k.auth),
+		nonces: newNonces(k.salt, ssrc, counterSSRC),
+	}, nil
 }
 
 func (c *counter) seal(dst []byte, header int, payload []byte, index uint64) {

@@ -13,6 +13,27 @@ const (
 	labelSalt   = 0x02
 )
 
+// keys are the session keys of RTP.
+type keys struct {
+	cipher, salt, auth []byte
+}
+
+// deriveAll makes the session keys that the profile needs.
+func deriveAll(p Profile, key, salt []byte) (keys, error) {
+	var k keys
+	var err error
+	if k.cipher, err = derive(labelCipher, key, salt, p.KeyLen()); err != nil {
+		return k, err
+	}
+	if k.salt, err = derive(labelSalt, key, salt, p.SaltLen()); err != nil {
+		return k, err
+	}
+	if p == AES128CMHMACSHA180 {
+		k.auth, err = derive(labelAuth, key, salt, sha1Key)
+	}
+	return k, err
+}
+
 // derive makes n bytes of the session key with this label from the master key
 // and salt: AES in counter mode under the master key, key derivation rate 0
 // (RFC 3711 sections 4.3.1 and 4.3.3). A 32-byte master key makes it the

@@ -20,21 +20,16 @@ const (
 	gcmIndex = 6
 )
 
-func newGCM(key, salt []byte, ssrc uint32) (*gcm, error) {
-	session, err := derive(labelCipher, key, salt, len(key))
-	if err != nil {
-		return nil, err
-	}
-	block, err := aes.NewCipher(session)
+func newGCM(k keys, ssrc uint32) (*gcm, error) {
+	block, err := aes.NewCipher(k.cipher)
 	if err != nil {
 		return nil, fmt.Errorf("session key: %w", err)
 	}
-	g := &gcm{}
-	if g.aead, err = cipher.NewGCM(block); err != nil {
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
 		return nil, fmt.Errorf("session key: %w", err)
 	}
-	g.nonces, err = newNonces(key, salt, ssrc, gcmSSRC)
-	return g, err
+	return &gcm{aead: aead, nonces: newNonces(k.salt, ssrc, gcmSSRC)}, nil
 }
 
 func (g *gcm) seal(dst []byte, header int, payload []byte, index uint64) {

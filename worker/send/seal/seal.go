@@ -62,12 +62,15 @@ func New(p Profile, key, salt []byte, ssrc uint32) (*Sealer, error) {
 	if len(key) != p.KeyLen() || len(salt) != p.SaltLen() {
 		return nil, fmt.Errorf("%v: key of %d and salt of %d bytes, want %d and %d", p, len(key), len(salt), p.KeyLen(), p.SaltLen())
 	}
+	session, err := deriveAll(p, key, salt)
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w", p, err)
+	}
 	s := &Sealer{ssrc: ssrc, overhead: p.Overhead()}
-	var err error
 	if p == AES128CMHMACSHA180 {
-		s.suite, err = newCounter(key, salt, ssrc)
+		s.suite, err = newCounter(session, ssrc)
 	} else {
-		s.suite, err = newGCM(key, salt, ssrc)
+		s.suite, err = newGCM(session, ssrc)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", p, err)
@@ -153,14 +156,10 @@ func (n *nonces) at(index uint64, offset int) []byte {
 	return n.iv[:]
 }
 
-// newNonces derives the session salt and mixes the SSRC in at offset.
-func newNonces(key, salt []byte, ssrc uint32, offset int) (nonces, error) {
+// newNonces mixes the SSRC into the session salt at offset.
+func newNonces(salt []byte, ssrc uint32, offset int) nonces {
 	var n nonces
-	session, err := derive(labelSalt, key, salt, len(salt))
-	if err != nil {
-		return n, err
-	}
-	copy(n.base[:], session)
+	copy(n.base[:], salt)
 	binary.BigEndian.PutUint32(n.base[offset:], binary.BigEndian.Uint32(n.base[offset:])^ssrc)
-	return n, nil
+	return n
 }

@@ -1,5 +1,11 @@
 package relay
 
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+)
+
 // Direction is which way data flows.
 type Direction uint8
 
@@ -71,6 +77,93 @@ type Stats struct {
 type AllocationStats struct {
 	// Packets and Bytes (payload) relayed, indications included, by Direction.
 	Packets, Bytes [Directions]uint64
-	// Dropped is the sum of all reasons.
+	// Dropped packets, for any reason.
 	Dropped uint64
+}
+
+// counters are those of a listener for one thread, so that threads do not
+// fight for them.
+type counters struct {
+	packets, bytes, sends [Directions]atomic.Uint64
+	dropped               [Drops]atomic.Uint64
+	overflow, control     atomic.Uint64
+	_                     [64]byte // keeps the next thread's out of this one's cache line
+}
+
+// allocationCounters are those of an allocation.
+type allocationCounters struct {
+	packets, bytes [Directions]atomic.Uint64
+	dropped        atomic.Uint64
+}
+
+// relayed counts packets with together n bytes of payload, which left in so
+// many sends.
+func (a *Allocation) relayed(slot int, d Direction, packets, n, sends int) {
+	c := &a.listener.counters[slot]
+	c.packets[d].Add(uint64(packets))
+	c.bytes[d].Add(uint64(n))
+	c.sends[d].Add(uint64(sends))
+	a.counters.packets[d].Add(uint64(packets))
+	a.counters.bytes[d].Add(uint64(n))
+}
+
+// dropped counts packets that were not relayed.
+func (a *Allocation) dropped(slot int, why Drop, packets int) {
+	a.listener.counters[slot].dropped[why].Add(uint64(packets))
+	a.counters.dropped.Add(uint64(packets))
+}
+
+// Stats are the allocation's counters, for the log when it ends. It may be
+// called by anyone, after Close too.
+func (a *Allocation) Stats() (s AllocationStats) {
+	for d := range Directions {
+		s.Packets[d] = a.counters.packets[d].Load()
+		s.Bytes[d] = a.counters.bytes[d].Load()
+	}
+	s.Dropped = a.counters.dropped.Load()
+	return s
+}
+
+// Stats are the listener's counters since it was made. It may be called by
+// anyone at any time, and asks the kernel about every open socket.
+func (l *Listener) Stats() (s Stats) {
+	for i := range l.counters {
+		c := &l.counters[i]
+		for d := range Directions {
+			s.Packets[d] += c.packets[d].Load()
+			s.Bytes[d] += c.bytes[d].Load()
+			s.Sends[d] += c.sends[d].Load()
+		}
+		for why := range Drops {
+			s.Dropped[why] += c.dropped[why].Load()
+		}
+		s.Overflow += c.overflow.Load()
+		s.Control += c.control.Load()
+	}
+	l.overflows(&s)
+	return s
+}
+
+// overflows adds what the kernel counts, and what is open.
+func (l *Listener) overflows(s *Stats) {
+	l.mu.Lock()
+	allocations := slices.Collect(maps.Values(l.allocations))
+	l.mu.Unlock()
+	s.Allocations = len(allocations)
+	for _, a := range allocations {
+		s.Overflow += a.socket.overflow()
+	}
+	select {
+	case <-l.done: // counted by Close
+	default:
+		for _, k := range l.sockets {
+			s.Overflow += k.overflow()
+		}
+	}
+	for _, k := range l.sockets {
+		s.GSO, s.GRO = k.gso.Load(), k.gro
+	}
+	if l.streams != nil {
+		s.Streams = l.streams.count()
+	}
 }

@@ -27,6 +27,7 @@ help:
 	@echo "make bench-latency   key press to picture, in Chromium"
 	@echo "make bench-play      rates of picture and sound, gaps after a crash, in Chromium (ARGS='-games DIR')"
 	@echo "make bench-room      CPU and memory of rooms"
+	@echo "make bench-turn      cost of relaying beside coturn and pion/turn, as root (ARGS=-quick)"
 
 play: build
 	@mkdir -p games saves
@@ -103,5 +104,6 @@ cluster-test:
 bench-send:
 	@echo "make bench-send: the tuned send path (worker/send) is not built yet" >&2; exit 1
 
-bench-turn:
-	@echo "make bench-turn: the batched relay (turn/relay) is not built yet" >&2; exit 1
+bench-turn: packages
+	@deploy/packages.sh bench
+	$(GO) run ./cmd/bench-turn $(ARGS)

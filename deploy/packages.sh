@@ -2,7 +2,7 @@
 # Installs the Debian or Ubuntu packages that a task needs and that are missing.
 # This is the one place that lists them.
 #
-#   deploy/packages.sh GROUP...           build, run, test, e2e, image
+#   deploy/packages.sh GROUP...           build, run, test, e2e, bench, image
 #   deploy/packages.sh --list GROUP...    only name them
 #
 # Without root rights it tries sudo, and else says which command to run.
@@ -35,6 +35,8 @@ for group in "$@"; do
       optional+=(cc65 ffmpeg) ;;
     e2e)
       required+=(chromium) ;;
+    bench) # the server that ours is compared with, and its tools
+      required+=(coturn) ;;
     image) # what the binary loads at run time on Debian 12, without headers
       required+=(ca-certificates libx264-164 libopenh264-7) ;;
     *)

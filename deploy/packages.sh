@@ -30,9 +30,9 @@ for group in "$@"; do
       required+=(libretro-nestopia)
       optional+=(libretro-gambatte libretro-mgba libretro-bsnes-mercury-balanced
         libretro-beetle-pce-fast libretro-beetle-vb libretro-beetle-wswan) ;;
-    test) # node and a browser for the page's tests, cc65 and ffmpeg to check what is built against
+    test) # node and a browser for the page's tests; cc65, ffmpeg and GStreamer to check what is built against
       required+=(nodejs chromium)
-      optional+=(cc65 ffmpeg) ;;
+      optional+=(cc65 ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good) ;;
     e2e)
       required+=(chromium) ;;
     bench) # the server that ours is compared with, and its tools

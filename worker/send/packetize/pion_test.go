@@ -26,7 +26,6 @@ func recordings() map[string]packetizetest.Spec {
 		"x264":               with(packetize.H264, "", "-g", "20"),
 		"x264 slices":        with(packetize.H264, "", "-x264-params", "slices=4:keyint=20:aud=1:repeat-headers=1"),
 		"x264 b-frames, cbr": with(packetize.H264, "libx264", "-x264-params", "bframes=3:nal-hrd=cbr:vbv-bufsize=400:vbv-maxrate=4000:filler=1"),
-		"openh264":           with(packetize.H264, "libopenh264", "-g", "20"),
 		"vp8":                with(packetize.VP8, "", "-g", "20"),
 		"vp8 alt-ref":        with(packetize.VP8, "libvpx", "-auto-alt-ref", "1", "-lag-in-frames", "16", "-cpu-used", "5"),
 		"vp9":                with(packetize.VP9, "", "-g", "20"),

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -32,14 +33,21 @@ type groControl struct {
 	_    [4]byte
 }
 
-// loop is a reader thread: it waits for its sockets with epoll, for input only,
-// reads what there is into buffers that all of them share, lets the receivers
-// say where it goes, and sends that.
+// loop reads its sockets: it waits for them with an epoll of its own, for input
+// only, reads what there is into buffers that all of them share, lets the
+// receivers say where it goes, and sends that.
+//
+// The epoll itself lies in Go's netpoller. A goroutine that blocked in
+// epoll_wait would wake the runtime's sysmon thread each time it comes and goes,
+// which costs a fifth of all at 40,000 packets per second.
 type loop struct {
-	epoll, wake int
-	stopped     atomic.Bool
-	now         func() int64
-	out         *outbox
+	epoll   *os.File
+	waiter  syscall.RawConn // of epoll
+	fd      int             // of epoll
+	wake    int
+	stopped atomic.Bool
+	now     func() int64
+	out     *outbox
 
 	mu      sync.Mutex
 	sockets map[uint64]watched
@@ -56,15 +64,8 @@ type loop struct {
 
 func newLoop(slot int, now func() int64) (*loop, error) {
 	l := &loop{now: now, out: newOutbox(slot), sockets: map[uint64]watched{}}
-	var err error
-	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, fmt.Errorf("open epoll: %w", os.NewSyscallError("epoll_create1", err))
-	}
-	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, errors.Join(fmt.Errorf("open eventfd: %w", os.NewSyscallError("eventfd", err)), unix.Close(l.epoll))
-	}
-	if err := l.control(l.wake, 0); err != nil {
-		return nil, errors.Join(err, l.free())
+	if err := l.open(); err != nil {
+		return nil, err
 	}
 	l.buffers = make([]byte, inMessages*inStride)
 	for i := range l.messages {
@@ -80,10 +81,30 @@ func newLoop(slot int, now func() int64) (*loop, error) {
 	return l, nil
 }
 
+func (l *loop) open() (err error) {
+	if l.fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("open epoll: %w", os.NewSyscallError("epoll_create1", err))
+	}
+	if err := unix.SetNonblock(l.fd, true); err != nil { // os.NewFile goes by that
+		return errors.Join(fmt.Errorf("open epoll: %w", os.NewSyscallError("fcntl", err)), unix.Close(l.fd))
+	}
+	l.epoll = os.NewFile(uintptr(l.fd), "epoll")
+	if l.waiter, err = l.epoll.SyscallConn(); err != nil {
+		return errors.Join(fmt.Errorf("open epoll: %w", err), l.epoll.Close())
+	}
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return errors.Join(fmt.Errorf("open eventfd: %w", os.NewSyscallError("eventfd", err)), l.epoll.Close())
+	}
+	if err := l.control(l.wake, 0); err != nil {
+		return errors.Join(err, l.free())
+	}
+	return nil
+}
+
 // control makes epoll watch fd under the number id; 0 is the eventfd.
 func (l *loop) control(fd int, id uint64) error {
 	event := unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(id), Pad: int32(id >> 32)}
-	if err := unix.EpollCtl(l.epoll, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
+	if err := unix.EpollCtl(l.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		return fmt.Errorf("watch socket: %w", os.NewSyscallError("epoll_ctl", err))
 	}
 	return nil
@@ -118,21 +139,40 @@ func (l *loop) stop() {
 }
 
 // free closes what newLoop opened, after run has ended or if it never began.
-func (l *loop) free() error { return errors.Join(unix.Close(l.wake), unix.Close(l.epoll)) }
+func (l *loop) free() error { return errors.Join(unix.Close(l.wake), l.epoll.Close()) }
 
 // run reads until stop. It needs a goroutine of its own.
 func (l *loop) run() error {
+	var n int
+	var failed error
+	wait := func(fd uintptr) bool {
+		n, failed = l.poll(fd)
+		return n > 0 || failed != nil
+	}
 	for !l.stopped.Load() {
-		n, err := unix.EpollWait(l.epoll, l.events[:], -1)
-		if err != nil {
-			if errors.Is(err, unix.EINTR) {
-				continue
-			}
-			return fmt.Errorf("wait for sockets: %w", os.NewSyscallError("epoll_wait", err))
+		if err := l.waiter.Read(wait); err != nil {
+			return fmt.Errorf("wait for sockets: %w", err)
+		}
+		if failed != nil {
+			return fmt.Errorf("wait for sockets: %w", failed)
 		}
 		l.serve(l.resolve(n))
 	}
 	return nil
+}
+
+// poll asks for events without waiting.
+func (l *loop) poll(fd uintptr) (int, error) {
+	for {
+		n, _, errno := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, fd, uintptr(unsafe.Pointer(&l.events)), inEvents, 0, 0, 0)
+		switch errno {
+		case 0:
+			return int(n), nil
+		case unix.EINTR:
+		default:
+			return 0, os.NewSyscallError("epoll_pwait", errno)
+		}
+	}
 }
 
 // resolve finds the sockets of n events; those that were removed meanwhile are

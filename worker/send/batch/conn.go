@@ -38,6 +38,10 @@ const (
 var (
 	// ErrTooLarge says that datagrams are larger than the path's MTU. They were
 	// sent all the same, one by one, and the kernel cut them into IP fragments.
+	// It is reported for runs, once the kernel knows the MTU: of the device and
+	// the route at once, of the path after an ICMP message. On IPv4 only single
+	// datagrams bring that about; segmented ones leave without DF and routers
+	// may fragment them (__ip_make_skb, net/ipv4/ip_output.c).
 	ErrTooLarge = errors.New("datagrams larger than the path MTU")
 	// ErrCongested says that datagrams were dropped because the send buffer
 	// stayed full.

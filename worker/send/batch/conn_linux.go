@@ -58,7 +58,8 @@ func (c *Conn) open(addr netip.AddrPort, readBuffer, writeBuffer int) (netip.Add
 func (c *Conn) setUp(addr netip.AddrPort) (netip.AddrPort, error) {
 	// WANT: the kernel learns the path MTU, fragments a datagram beyond it and
 	// refuses a segment beyond it (ip(7), IP_MTU_DISCOVER). It is the default
-	// that net.ipv4.ip_no_pmtu_disc can change.
+	// that net.ipv4.ip_no_pmtu_disc can change. With DO nothing would be
+	// fragmented, and a DTLS flight beyond the MTU would never arrive.
 	level, option, value := unix.IPPROTO_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_WANT
 	if c.family == unix.AF_INET6 {
 		level, option, value = unix.IPPROTO_IPV6, unix.IPV6_MTU_DISCOVER, unix.IPV6_PMTUDISC_WANT

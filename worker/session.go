@@ -17,6 +17,7 @@ const (
 	maxSessions    = 4096
 	sessionQueue   = 128              // messages; overflow: refused with an error
 	requestTimeout = 10 * time.Second // for one start, join or offer
+	againPatience  = 10 * time.Second // for the offer of a new connection after CodeSRTP
 )
 
 // session is one browser at this worker, from start or join to its end. It
@@ -27,13 +28,14 @@ type session struct {
 	id     string
 	link   atomic.Pointer[link]
 	inbox  chan signal.Envelope
-	ended  chan string // from the room: why the browser is gone; capacity 1
+	ended  chan room.Leave // from the room; capacity 2, for one with Again and the last
 
 	// Of run only.
 	peer   *peer.Peer
 	member *room.Member
 	room   *room.Room
-	host   string // by which the browser reached the coordinator
+	host   string      // by which the browser reached the coordinator
+	again  *time.Timer // runs while a new connection is awaited, else nil
 }
 
 // sessions is the table of them. Its methods may be called from any goroutine.
@@ -78,7 +80,7 @@ func (t *sessions) start(w *Worker, l *link, e signal.Envelope) error {
 	case len(t.byID) >= maxSessions:
 		return signal.Errorf(signal.CodeFull, "the worker has %d sessions", maxSessions)
 	}
-	s := &session{worker: w, id: e.Session, inbox: make(chan signal.Envelope, sessionQueue), ended: make(chan string, 1)}
+	s := &session{worker: w, id: e.Session, inbox: make(chan signal.Envelope, sessionQueue), ended: make(chan room.Leave, 2)}
 	s.link.Store(l)
 	t.byID[s.id] = s
 	t.group.Go(func() {
@@ -141,22 +143,38 @@ func (s *session) run(first signal.Envelope) {
 	}
 	s.tell(signal.TypeAnswer, first.ID, answer)
 	defer s.log()
-	for {
-		select {
-		case reason := <-s.ended:
-			s.tell(signal.TypeClosed, "", signal.Closed{Reason: signal.Clip(reason)})
-			return
-		case e := <-s.inbox:
-			if e.Type == signal.TypeLeave {
-				s.member.Release()
-				<-s.ended
-				return
+	for s.next() {
+	}
+}
+
+// next does what comes next; false at the end of the session.
+func (s *session) next() bool {
+	var late <-chan time.Time
+	if s.again != nil {
+		late = s.again.C
+	}
+	select {
+	case l := <-s.ended:
+		if !l.Again {
+			s.tell(signal.TypeClosed, "", signal.Closed{Reason: signal.Clip(l.Reason)})
+			return false
+		}
+		s.again = time.NewTimer(againPatience)
+		s.tell(signal.TypeError, "", signal.Errorf(signal.CodeSRTP, "%s", l.Reason))
+	case <-late:
+		s.member.Release() // and the room tells that it ended
+	case e := <-s.inbox:
+		if e.Type == signal.TypeLeave {
+			s.member.Release()
+			for l := <-s.ended; l.Again; l = <-s.ended {
 			}
-			if err := s.serve(e); err != nil {
-				s.tell(signal.TypeError, e.ID, asError(err))
-			}
+			return false
+		}
+		if err := s.serve(e); err != nil {
+			s.tell(signal.TypeError, e.ID, asError(err))
 		}
 	}
+	return true
 }
 
 // log says what became of the session's pictures: the counters of its queues.
@@ -187,7 +205,7 @@ func (s *session) begin(e signal.Envelope) (signal.Answer, error) {
 		if err != nil {
 			return signal.Answer{}, err
 		}
-		answer, err := s.enter(ctx, r.Room, 0, start.SDP, start.Host)
+		answer, err := s.enter(ctx, r.Room, 0, signal.Offer{SDP: start.SDP, SRTP: start.SRTP}, start.Host)
 		if err != nil {
 			r.cancel(nil) // nobody else knows of it
 		}
@@ -201,30 +219,38 @@ func (s *session) begin(e signal.Envelope) (signal.Answer, error) {
 	if r == nil {
 		return signal.Answer{}, signal.Errorf(signal.CodeNotFound, "the room does not exist, or has ended")
 	}
-	return s.enter(ctx, r, join.Player, join.SDP, join.Host)
+	return s.enter(ctx, r, join.Player, signal.Offer{SDP: join.SDP, SRTP: join.SRTP}, join.Host)
 }
 
 // enter brings the browser into a room.
-func (s *session) enter(ctx context.Context, r *room.Room, wish int, offer, host string) (signal.Answer, error) {
+func (s *session) enter(ctx context.Context, r *room.Room, wish int, offer signal.Offer, host string) (signal.Answer, error) {
 	m, err := r.Reserve(ctx, wish)
 	if err != nil {
 		return signal.Answer{}, err
 	}
-	p, err := s.worker.media.Open(m.Events())
+	s.member, s.room, s.host = m, r, host
+	answer, err := s.connect(ctx, offer)
 	if err != nil {
 		m.Release()
+	}
+	return answer, err
+}
+
+// connect gives the member its browser.
+func (s *session) connect(ctx context.Context, offer signal.Offer) (signal.Answer, error) {
+	p, err := s.worker.media.Open(s.member.Events(), peer.Options{SHA1: offer.SRTP == signal.SRTPSHA1})
+	if err != nil {
 		return signal.Answer{}, err
 	}
-	sdp, err := p.Answer(ctx, offer, host)
+	sdp, err := p.Answer(ctx, offer.SDP, s.host)
 	if err == nil {
-		err = m.Attach(p, func(reason string) { s.ended <- reason })
+		err = s.member.Attach(p, func(l room.Leave) { s.ended <- l })
 	}
 	if err != nil {
 		p.Close()
-		m.Release()
 		return signal.Answer{}, err
 	}
-	s.peer, s.member, s.room, s.host = p, m, r, host
+	s.peer = p
 	return s.answer(sdp), nil
 }
 
@@ -250,15 +276,36 @@ func (s *session) serve(e signal.Envelope) error {
 		if err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-		defer cancel()
-		sdp, err := s.peer.Answer(ctx, offer.SDP, s.host)
+		answer, err := s.renegotiate(offer)
 		if err != nil {
 			return err
 		}
-		s.tell(signal.TypeAnswer, e.ID, s.answer(sdp))
+		s.tell(signal.TypeAnswer, e.ID, answer)
 	}
 	return nil
+}
+
+// renegotiate answers an offer of the browser that is there, or of the new
+// connection that is awaited.
+func (s *session) renegotiate(offer signal.Offer) (signal.Answer, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	if s.again == nil {
+		sdp, err := s.peer.Answer(ctx, offer.SDP, s.host)
+		if err != nil {
+			return signal.Answer{}, err
+		}
+		return s.answer(sdp), nil
+	}
+	if offer.SRTP != signal.SRTPSHA1 {
+		return signal.Answer{}, signal.Errorf(signal.CodeSRTP, "%v", peer.ErrSRTP)
+	}
+	answer, err := s.connect(ctx, offer)
+	if err == nil {
+		s.again.Stop()
+		s.again = nil
+	}
+	return answer, err
 }
 
 // asError classifies what went wrong for whoever asked.

@@ -25,7 +25,7 @@ func FuzzAnswer(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = l.Close() })
 	f.Fuzz(func(t *testing.T, first, second string) {
-		p, err := l.Open(newWatcher().events())
+		p, err := l.Open(newWatcher().events(), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

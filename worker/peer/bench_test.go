@@ -19,7 +19,7 @@ func BenchmarkAnswer(b *testing.B) {
 	offer := peertest.New(b, peertest.Options{}).Offer()
 	nothing := Events{Ready: func() {}, KeyFrame: func() {}, Input: func([]byte) {}, Control: func([]byte) {}}
 	for b.Loop() {
-		p, err := l.Open(nothing)
+		p, err := l.Open(nothing, Options{})
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -41,7 +41,7 @@ func BenchmarkSend(b *testing.B) {
 	ready := make(chan struct{}, 9)
 	p, err := l.Open(Events{
 		Ready: func() { ready <- struct{}{} }, KeyFrame: func() {}, Input: func([]byte) {}, Control: func([]byte) {},
-	})
+	}, Options{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func TestBrowserLeavesWhileConnecting(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range browsers {
 		w := newWatcher()
-		p, err := l.Open(w.events())
+		p, err := l.Open(w.events(), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,9 +1,6 @@
 package peer
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,29 +9,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/pion/dtls/v2"
 	"github.com/pion/ice/v2"
-	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/webrtc/v3"
+
+	"github.com/cloudretro/cloudretro/worker/send/batch"
 )
-
-// Timeouts of ICE. Between the second and the third a browser whose network
-// changed can come back with a new offer.
-const (
-	iceKeepalive    = 2 * time.Second
-	iceDisconnected = 5 * time.Second
-	iceFailed       = 20 * time.Second // after disconnected
-)
-
-// nackPackets is how many sent packets of a viewer are kept for resending,
-// about two seconds of video. A power of two.
-const nackPackets = 512
-
-// sctpReceiveBuffer bounds what a browser may have in flight on the data channels.
-const sctpReceiveBuffer = 256 << 10 // bytes
 
 // Config is what a Listener needs.
 type Config struct {
@@ -50,27 +31,37 @@ type Config struct {
 	IPMap []string
 }
 
-// certificateRest is what a certificate must still last for to be given to one
-// more browser. pion makes them for a month and takes none that has expired.
-const certificateRest = 7 * 24 * time.Hour
+// Options are what one peer has of its own.
+type Options struct {
+	// SHA1 asks for SRTP_AES128_CM_HMAC_SHA1_80 in place of AES-GCM: of a browser
+	// that knows nothing else (ErrSRTP).
+	SHA1 bool
+}
+
+func (o Options) profile() dtls.SRTPProtectionProfile {
+	if o.SHA1 {
+		return dtls.SRTP_AES128_CM_HMAC_SHA1_80
+	}
+	return dtls.SRTP_AEAD_AES_128_GCM
+}
 
 // Listener is what all browsers of a worker share: the media port, the
 // certificate, the codecs. Its methods may be called from any goroutine.
 type Listener struct {
 	log    *slog.Logger
-	api    *webrtc.API
+	conns  []*batch.Conn // one for each address of this host
 	mux    *ice.MultiUDPMuxDefault
 	own    []netip.AddrPort
 	mapped []netip.Addr
 	port   int
 
 	mu   sync.Mutex
-	cert *webrtc.Certificate // renewed by certificate
+	apis map[Options]*webrtc.API
+	cert *webrtc.Certificate // renewed by configuration
 }
 
-// Listen binds the media port. A returned error wraps the one of the net
-// package if the port cannot be had. pion reads the sockets from now on; Close
-// ends that.
+// Listen binds the media port. A returned error wraps the one of the kernel if
+// the port cannot be had. pion reads the sockets from now on; Close ends that.
 func Listen(cfg Config) (*Listener, error) {
 	mapped, err := parseIPMap(cfg.IPMap)
 	if err != nil {
@@ -88,12 +79,12 @@ func Listen(cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
 	}
-	l := &Listener{log: cfg.Logger, mapped: mapped, cert: cert}
-	l.mux = l.newMux(conns)
-	if l.api, err = l.newAPI(); err != nil {
-		_ = l.mux.Close()
-		return nil, err
+	l := &Listener{log: cfg.Logger, conns: conns, mapped: mapped, cert: cert, apis: map[Options]*webrtc.API{}}
+	for _, conn := range conns {
+		l.own = append(l.own, conn.AddrPort())
 	}
+	l.port = int(l.own[0].Port())
+	l.mux = newMux(cfg.Logger, conns)
 	return l, nil
 }
 
@@ -128,95 +119,23 @@ func parseIPMap(entries []string) ([]netip.Addr, error) {
 	return out, nil
 }
 
-// newCertificate makes the DTLS identity of the worker; one for all peers saves
-// making a key per viewer, and an ECDSA one is what browsers shake hands with fastest.
-func newCertificate() (*webrtc.Certificate, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make DTLS key: %w", err)
-	}
-	cert, err := webrtc.GenerateCertificate(key)
-	if err != nil {
-		return nil, fmt.Errorf("make DTLS certificate: %w", err)
-	}
-	return cert, nil
-}
-
-// configuration is what one more browser's PeerConnection is made with. A
-// worker that has run for weeks gets a new certificate here; browsers that play
-// keep theirs.
-func (l *Listener) configuration(now time.Time) (webrtc.Configuration, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.cert.Expires().Sub(now) < certificateRest {
-		cert, err := newCertificate()
-		if err != nil {
-			return webrtc.Configuration{}, err
-		}
-		l.cert = cert
-	}
-	return webrtc.Configuration{
-		Certificates: []webrtc.Certificate{*l.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
-	}, nil
-}
-
-func (l *Listener) newMux(conns []*net.UDPConn) *ice.MultiUDPMuxDefault {
+// newMux lets pion share the sockets among all peers.
+func newMux(log *slog.Logger, conns []*batch.Conn) *ice.MultiUDPMuxDefault {
 	muxes := make([]ice.UDPMux, 0, len(conns))
 	for _, conn := range conns {
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{
-			Logger:  pionLogs{l.log}.NewLogger("mux"),
-			UDPConn: conn,
-		}))
-		addr := conn.LocalAddr().(*net.UDPAddr).AddrPort()
-		l.port = int(addr.Port())
-		l.own = append(l.own, netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port()))
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: pionLogs{log}.NewLogger("mux"), UDPConn: conn}))
 	}
 	return ice.NewMultiUDPMuxDefault(muxes...)
 }
 
-func (l *Listener) newAPI() (*webrtc.API, error) {
-	media, err := newMediaEngine()
-	if err != nil {
-		return nil, err
+// conn is the socket with a local address, nil if none has it.
+func (l *Listener) conn(local netip.AddrPort) *batch.Conn {
+	for i, a := range l.own {
+		if a == local {
+			return l.conns[i]
+		}
 	}
-	interceptors, err := newInterceptors(l.log)
-	if err != nil {
-		return nil, err
-	}
-	s := webrtc.SettingEngine{LoggerFactory: pionLogs{l.log}}
-	s.SetICEUDPMux(l.mux)
-	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
-	s.SetIncludeLoopbackCandidate(true)
-	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
-	s.SetHostAcceptanceMinWait(0)
-	s.SetSrflxAcceptanceMinWait(0)
-	s.SetPrflxAcceptanceMinWait(0)
-	s.SetRelayAcceptanceMinWait(0)
-	s.DisableActiveTCP(true)
-	s.DetachDataChannels() // see Peer.read
-	s.SetSCTPMaxReceiveBufferSize(sctpReceiveBuffer)
-	s.SetDTLSRetransmissionInterval(200 * time.Millisecond)
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors),
-		webrtc.WithSettingEngine(s)), nil
-}
-
-// newInterceptors answers NACKs and sends sender reports. Nothing is received
-// but RTCP, so nothing else is needed.
-func newInterceptors(log *slog.Logger) (*interceptor.Registry, error) {
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(nackPackets),
-		nack.ResponderLog(pionLogs{log}.NewLogger("nack")))
-	if err != nil {
-		return nil, fmt.Errorf("make NACK responder: %w", err)
-	}
-	reports, err := report.NewSenderInterceptor(report.SenderLog(pionLogs{log}.NewLogger("report")))
-	if err != nil {
-		return nil, fmt.Errorf("make sender reports: %w", err)
-	}
-	r := &interceptor.Registry{}
-	r.Add(responder)
-	r.Add(reports)
-	return r, nil
+	return nil
 }
 
 // Addrs are the addresses where media can be reached: the host's own ones and
@@ -233,6 +152,15 @@ func (l *Listener) Addrs() []netip.AddrPort {
 
 // Port is the UDP port of all media.
 func (l *Listener) Port() int { return l.port }
+
+// Sockets are the counters of each socket, of Addrs' own ones in that order.
+func (l *Listener) Sockets() []batch.Stats {
+	out := make([]batch.Stats, 0, len(l.conns))
+	for _, c := range l.conns {
+		out = append(out, c.Stats())
+	}
+	return out
+}
 
 // Close frees the port. Peers must be closed before.
 func (l *Listener) Close() error {

@@ -47,6 +47,10 @@ var (
 	ErrLeft   = errors.New("the browser left")
 	ErrLost   = errors.New("the connection to the browser was lost")
 	ErrClosed = errors.New("the peer was closed")
+	// ErrSRTP is what most likely happened when ICE found a path and DTLS failed
+	// before the first connection: the browser knows no AES-GCM. A new peer with
+	// Options.SHA1 may help.
+	ErrSRTP = errors.New("the browser and we have no cipher for media in common")
 )
 
 // Events is what a peer tells its owner, from several goroutines of its own.
@@ -79,6 +83,7 @@ type Peer struct {
 	log    *slog.Logger
 	owner  *Listener
 	events Events
+	sha1   bool // see Options
 	pc     *webrtc.PeerConnection
 
 	video, audio             *track
@@ -113,17 +118,21 @@ type Peer struct {
 
 // Open makes a peer. It runs when its Answer was given and Run was called; it
 // must be closed in any case.
-func (l *Listener) Open(events Events) (*Peer, error) {
+func (l *Listener) Open(events Events, o Options) (*Peer, error) {
 	config, err := l.configuration(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	pc, err := l.api.NewPeerConnection(config)
+	api, err := l.api(o)
+	if err != nil {
+		return nil, err
+	}
+	pc, err := api.NewPeerConnection(config)
 	if err != nil {
 		return nil, fmt.Errorf("make peer connection: %w", err)
 	}
 	p := &Peer{
-		log: l.log, owner: l, events: events, pc: pc,
+		log: l.log, owner: l, events: events, sha1: o.SHA1, pc: pc,
 		video: newTrack(webrtc.RTPCodecTypeVideo), audio: newTrack(webrtc.RTPCodecTypeAudio),
 		frames: make(chan *Frame, videoQueue), sounds: make(chan *Sound, audioQueue),
 		drained: make(chan struct{}, 1), end: make(chan struct{}),
@@ -159,9 +168,16 @@ func (p *Peer) connectionChanged(state webrtc.PeerConnectionState) {
 		p.ready.Store(true)
 		p.events.Ready()
 	case webrtc.PeerConnectionStateFailed:
+		if !p.sha1 && !p.ready.Load() && p.transport().State() == webrtc.DTLSTransportStateFailed {
+			p.finish(ErrSRTP)
+			return
+		}
 		p.finish(ErrLost)
 	}
 }
+
+// transport carries all that goes to the browser and comes from it.
+func (p *Peer) transport() *webrtc.DTLSTransport { return p.pc.SCTP().Transport() }
 
 // Answer takes an offer, the first one or that of an ICE restart, and returns
 // the answer with all our candidates. host is how the browser reached the
@@ -239,7 +255,7 @@ func (p *Peer) Profile() media.Profile {
 }
 
 // Run carries media until ctx ends, Close is called or the browser is gone,
-// then frees everything and returns why: ErrClosed, ErrLeft or ErrLost.
+// then frees everything and returns why: ErrClosed, ErrLeft, ErrLost or ErrSRTP.
 func (p *Peer) Run(ctx context.Context) error {
 	p.running.Lock()
 	defer p.running.Unlock()
@@ -249,7 +265,7 @@ func (p *Peer) Run(ctx context.Context) error {
 	g.Go(func() error { p.readRTCP(p.videoSender); return nil })
 	g.Go(func() error { p.readRTCP(p.audioSender); return nil })
 	p.wait(ctx)
-	if !errors.Is(p.endErr, ErrLost) {
+	if !errors.Is(p.endErr, ErrLost) && !errors.Is(p.endErr, ErrSRTP) {
 		p.flushControl()
 	}
 	p.free()

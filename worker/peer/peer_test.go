@@ -60,7 +60,7 @@ func (w *watcher) events() Events {
 func connect(t *testing.T, l *Listener, o peertest.Options) (*Peer, *peertest.Browser, *watcher, <-chan error) {
 	t.Helper()
 	w := newWatcher()
-	p, err := l.Open(w.events())
+	p, err := l.Open(w.events(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestProfiles(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(strings.Join(tt.offer, " "), func(t *testing.T) {
-			p, err := l.Open(newWatcher().events())
+			p, err := l.Open(newWatcher().events(), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -277,7 +277,7 @@ func TestICERestart(t *testing.T) {
 func TestTrickle(t *testing.T) {
 	l := listen(t, Config{})
 	w := newWatcher()
-	p, err := l.Open(w.events())
+	p, err := l.Open(w.events(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +323,7 @@ func TestAnswerAnnouncesHost(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.host, func(t *testing.T) {
-			p, err := l.Open(newWatcher().events())
+			p, err := l.Open(newWatcher().events(), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}

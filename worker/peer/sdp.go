@@ -114,3 +114,19 @@ func addCandidates(answer string, addrs []netip.Addr, port int) (string, error) 
 	}
 	return string(out), nil
 }
+
+// dtlsClient says whether we are the client of DTLS: unless the browser's offer
+// takes that part for itself. It reads the first setup attribute, like pion
+// (dtlsRoleFromRemoteSDP), whose own choice is fixed in newAPI.
+func dtlsClient(offer string) bool {
+	var s sdp.SessionDescription
+	if s.UnmarshalString(offer) != nil {
+		return true
+	}
+	for _, m := range s.MediaDescriptions {
+		if setup, ok := m.Attribute("setup"); ok {
+			return setup != "active"
+		}
+	}
+	return true
+}

@@ -17,7 +17,7 @@ import (
 func idle(t *testing.T) (*Peer, *watcher) {
 	t.Helper()
 	w := newWatcher()
-	p, err := listen(t, Config{Address: "127.0.0.1"}).Open(w.events())
+	p, err := listen(t, Config{Address: "127.0.0.1"}).Open(w.events(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestControlQueueIsBounded(t *testing.T) {
 }
 
 func TestCloseBeforeAnything(t *testing.T) {
-	p, err := listen(t, Config{Address: "127.0.0.1"}).Open(newWatcher().events())
+	p, err := listen(t, Config{Address: "127.0.0.1"}).Open(newWatcher().events(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+
+	"github.com/cloudretro/cloudretro/worker/send/batch"
 )
 
 // Sizes of the sockets' kernel buffers. A burst of frames to many viewers must
@@ -59,14 +61,14 @@ func hostAddrs() ([]netip.Addr, error) {
 
 // listenUDP opens one socket per address, all on the same port. Port 0 takes
 // any port that is free on all of them.
-func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*net.UDPConn, error) {
+func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*batch.Conn, error) {
 	tries := 1
 	if port == 0 {
 		tries = portTries
 	}
 	var err error
 	for range tries {
-		var conns []*net.UDPConn
+		var conns []*batch.Conn
 		if conns, err = listenPort(log, addrs, port); err == nil {
 			return conns, nil
 		}
@@ -77,16 +79,17 @@ func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*net.UDPConn, 
 	return nil, err
 }
 
-func listenPort(log *slog.Logger, addrs []netip.Addr, port int) (conns []*net.UDPConn, err error) {
+func listenPort(log *slog.Logger, addrs []netip.Addr, port int) (conns []*batch.Conn, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(conns)
 			conns = nil
 		}
 	}()
+	cfg := batch.Config{Logger: log, ReadBuffer: readBuffer, WriteBuffer: writeBuffer}
 	var skipped error
 	for _, ip := range addrs {
-		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(ip, uint16(port))))
+		conn, err := batch.Listen(netip.AddrPortFrom(ip, uint16(port)), cfg)
 		if err != nil && errors.Is(err, syscall.EADDRNOTAVAIL) {
 			// An address that is still (or no longer) tentative, or IPv6 turned off.
 			log.Warn("media address skipped", "address", ip, "error", err)
@@ -96,11 +99,9 @@ func listenPort(log *slog.Logger, addrs []netip.Addr, port int) (conns []*net.UD
 		if err != nil {
 			return conns, err
 		}
-		_ = conn.SetReadBuffer(readBuffer)
-		_ = conn.SetWriteBuffer(writeBuffer)
 		conns = append(conns, conn)
 		if port == 0 {
-			port = conn.LocalAddr().(*net.UDPAddr).Port
+			port = int(conn.AddrPort().Port())
 		}
 	}
 	if len(conns) == 0 {
@@ -109,7 +110,7 @@ func listenPort(log *slog.Logger, addrs []netip.Addr, port int) (conns []*net.UD
 	return conns, nil
 }
 
-func closeAll(conns []*net.UDPConn) {
+func closeAll(conns []*batch.Conn) {
 	for _, c := range conns {
 		_ = c.Close()
 	}

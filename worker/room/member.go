@@ -46,7 +46,7 @@ type Member struct {
 
 	// Of the room's goroutine only.
 	viewer viewer
-	left   func(reason string)
+	left   func(Leave)
 	gone   bool
 
 	mu        sync.Mutex // guards what follows: input arrives beside the room's goroutine
@@ -79,11 +79,21 @@ func (m *Member) Events() peer.Events {
 	return peer.Events{Ready: ready, KeyFrame: m.room.keys.Request, Input: m.input, Control: m.control}
 }
 
+// Leave says how a member's browser left.
+type Leave struct {
+	Reason string // for people
+	// Again means that the member keeps its place: the browser did not get as far
+	// as a connection for want of a cipher in common (peer.ErrSRTP). Attach may be
+	// called with another peer of it; otherwise Release must be.
+	Again bool
+}
+
 // Attach gives the member its browser, which the room runs from now on. When it
-// is gone, for whatever reason, left is called once from the room's goroutine
-// with a text for people; it must not block. If the room has ended meanwhile,
-// ErrClosed comes back and the browser still belongs to the caller.
-func (m *Member) Attach(v viewer, left func(reason string)) error {
+// is gone, for whatever reason, left is called from the room's goroutine; it must
+// not block. It is called once, but after a Leave with Again once more. If the
+// room has ended meanwhile, ErrClosed comes back and the browser still belongs to
+// the caller.
+func (m *Member) Attach(v viewer, left func(Leave)) error {
 	var refused error
 	err := m.room.do(func() {
 		if m.gone {

@@ -35,12 +35,12 @@ func TestPlay(t *testing.T) {
 	result := make(chan error, 1)
 	go func() { result <- r.Run(ctx, e) }()
 
-	join := func() (*Member, *peertest.Browser, chan string) {
+	join := func() (*Member, *peertest.Browser, chan Leave) {
 		m, err := r.Reserve(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := l.Open(m.Events())
+		p, err := l.Open(m.Events(), peer.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +49,8 @@ func TestPlay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		left := make(chan string, 1)
-		if err := m.Attach(p, func(reason string) { left <- reason }); err != nil {
+		left := make(chan Leave, 1)
+		if err := m.Attach(p, func(l Leave) { left <- l }); err != nil {
 			t.Fatal(err)
 		}
 		b.Accept(answer)

@@ -31,8 +31,8 @@ func TestReload(t *testing.T) {
 			t.Fatal(err)
 		}
 		screen := &slowScreen{newScreen(media.ProfileMain), make(chan struct{})}
-		left := make(chan string, 1)
-		if err := old.Attach(screen, func(reason string) { left <- reason }); err != nil {
+		left := make(chan Leave, 1)
+		if err := old.Attach(screen, func(l Leave) { left <- l }); err != nil {
 			t.Fatal(err)
 		}
 		friend := s.join(0)

@@ -110,7 +110,7 @@ func newStage(t *testing.T, seats int, tick time.Duration) *stage {
 type guest struct {
 	*Member
 	screen *screen
-	left   chan string
+	left   chan Leave
 }
 
 func (s *stage) join(wish int) guest { return s.joinAs(wish, media.ProfileMain) }
@@ -121,8 +121,8 @@ func (s *stage) joinAs(wish int, p media.Profile) guest {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	g := guest{m, newScreen(p), make(chan string, 1)}
-	if err := m.Attach(g.screen, func(reason string) { g.left <- reason }); err != nil {
+	g := guest{m, newScreen(p), make(chan Leave, 2)}
+	if err := m.Attach(g.screen, func(l Leave) { g.left <- l }); err != nil {
 		s.t.Fatal(err)
 	}
 	synctest.Wait()
@@ -168,7 +168,7 @@ func TestSeats(t *testing.T) {
 			}
 		}
 		host.leave(peer.ErrLeft)
-		if <-host.left == "" {
+		if (<-host.left).Reason == "" {
 			t.Error("no reason")
 		}
 		if again := s.join(0); again.Player() != 1 {
@@ -291,7 +291,7 @@ func TestInputGoesToItsSeat(t *testing.T) {
 		if got := s.engine.Pads(); !slices.Equal(got, want) {
 			t.Fatalf("after leaving: pads %v, want %v", got, want)
 		}
-		if reason := <-b.left; reason != peer.ErrLost.Error() {
+		if reason := (<-b.left).Reason; reason != peer.ErrLost.Error() {
 			t.Errorf("left because %q", reason)
 		}
 	})
@@ -351,7 +351,7 @@ func TestEngineFails(t *testing.T) {
 			t.Error("Run hides the engine's error")
 		}
 		for _, g := range []guest{a, b} {
-			if reason := <-g.left; !strings.Contains(reason, "not a game of this core") {
+			if reason := (<-g.left).Reason; !strings.Contains(reason, "not a game of this core") {
 				t.Errorf("left because %q", reason)
 			}
 			if e := g.screen.said(t, "error"); len(e) != 1 || e[0]["code"] != "failed" {
@@ -372,7 +372,7 @@ func TestContextEndsTheRoom(t *testing.T) {
 		if err := <-s.result; err != nil {
 			t.Errorf("Run = %v", err)
 		}
-		if reason := <-g.left; !strings.Contains(reason, "going down") {
+		if reason := (<-g.left).Reason; !strings.Contains(reason, "going down") {
 			t.Errorf("left because %q", reason)
 		}
 	})

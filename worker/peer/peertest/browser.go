@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/dtls/v2"
 	"github.com/pion/ice/v2"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp/codecs"
@@ -34,6 +35,7 @@ type Sound struct {
 type Options struct {
 	Profiles []string // profile-level-ids offered, default 42001f 42e01f 4d001f
 	NoAudio  bool
+	SRTP     []dtls.SRTPProtectionProfile // offered, default pion's: AES-GCM first
 }
 
 // Browser is the stand-in. Received things wait in channels; when one is full,
@@ -118,6 +120,7 @@ func newAPI(tb testing.TB, o Options) *webrtc.API {
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetHostAcceptanceMinWait(0)
 	s.SetPrflxAcceptanceMinWait(0)
+	s.SetSRTPProtectionProfiles(o.SRTP...)
 	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(s))
 }
 

@@ -27,6 +27,7 @@ help:
 	@echo "make bench-latency   key press to picture, in Chromium"
 	@echo "make bench-play      rates of picture and sound, gaps after a crash, in Chromium (ARGS='-games DIR')"
 	@echo "make bench-room      CPU and memory of rooms"
+	@echo "make bench-send      CPU per packet beside pion and the floor, as root (ARGS=-quick)"
 	@echo "make bench-turn      cost of relaying beside coturn and pion/turn, as root (ARGS=-quick)"
 
 play: build
@@ -97,12 +98,12 @@ bench-room: packages
 	@deploy/packages.sh e2e
 	$(GO) run ./cmd/bench-room
 
+bench-send: go-version
+	$(GO) run ./cmd/bench-send $(ARGS)
+
 # Named now so that what calls them need not change; each says what it waits for.
 cluster-test:
 	@echo "make cluster-test: there is nothing for Kubernetes in deploy/ yet" >&2; exit 1
-
-bench-send:
-	@echo "make bench-send: the tuned send path (worker/send) is not built yet" >&2; exit 1
 
 bench-turn: packages
 	@deploy/packages.sh bench

@@ -2,31 +2,71 @@ package feedback
 
 import "encoding/binary"
 
-// parse fills the message from the body of an RTCP packet. known is false for
-// packets that are passed over; sequences is how many sequence numbers it names.
-func (m *Message) parse(kind, count byte, body []byte) (known bool, sequences int, err error) {
-	switch {
-	case kind == typeSenderReport:
-		return true, 0, m.parseReports(int(count), infoLen, body)
-	case kind == typeReceiverReport:
-		return true, 0, m.parseReports(int(count), 0, body)
-	case kind != typeTransport && kind != typePayload:
-		return false, 0, nil
+// kindOf is the kind of an RTCP packet, 0 for one that is passed over. format
+// is the low five bits of its first byte.
+func kindOf(packetType, format byte) Kind {
+	switch packetType {
+	case typeSenderReport, typeReceiverReport:
+		return Reports
+	case typeTransport:
+		switch format {
+		case formatNACK:
+			return NACK
+		case formatTransportCC:
+			return TransportCC
+		}
+	case typePayload:
+		switch format {
+		case formatPLI:
+			return PLI
+		case formatFIR:
+			return FIR
+		case formatApplication:
+			return REMB
+		}
 	}
-	if len(body) < 2*ssrcLen {
-		return false, 0, ErrMalformed
-	}
-	m.Sender, m.Media = binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[ssrcLen:])
-	m.body = body[2*ssrcLen:]
-	if kind == typeTransport {
-		return m.parseTransport(count)
-	}
-	known, err = m.parsePayload(count)
-	return known, 0, err
+	return 0
 }
 
-func (m *Message) parseReports(count, skip int, body []byte) error {
-	from := ssrcLen + skip
+// parse fills the message from the body of an RTCP packet; its kind stays 0
+// when the packet is passed over. sequences is how many sequence numbers it
+// names.
+func (m *Message) parse(packetType, count byte, body []byte) (sequences int, err error) {
+	kind := kindOf(packetType, count)
+	switch {
+	case kind == 0:
+		return 0, nil
+	case kind == Reports:
+		return 0, m.parseReports(packetType, int(count), body)
+	case len(body) < 2*ssrcLen:
+		return 0, ErrMalformed
+	}
+	m.Kind, m.Sender, m.Media = kind, binary.BigEndian.Uint32(body), binary.BigEndian.Uint32(body[ssrcLen:])
+	m.body = body[2*ssrcLen:]
+	switch kind {
+	case NACK:
+		if len(m.body) == 0 || len(m.body)%pairLen != 0 {
+			return 0, ErrMalformed
+		}
+		return len(m.body) / pairLen * pairMax, nil
+	case TransportCC:
+		return m.parseTransportCC()
+	case FIR:
+		m.Media = 0
+		if len(m.body) == 0 || len(m.body)%firLen != 0 {
+			return 0, ErrMalformed
+		}
+	case REMB:
+		return 0, m.parseREMB()
+	}
+	return 0, nil
+}
+
+func (m *Message) parseReports(packetType byte, count int, body []byte) error {
+	from := ssrcLen
+	if packetType == typeSenderReport {
+		from += infoLen
+	}
 	if len(body) < from+count*reportLen {
 		return ErrMalformed
 	}
@@ -35,44 +75,18 @@ func (m *Message) parseReports(count, skip int, body []byte) error {
 	return nil
 }
 
-func (m *Message) parseTransport(format byte) (known bool, sequences int, err error) {
-	switch format {
-	case formatNACK:
-		m.Kind = NACK
-		if len(m.body) == 0 || len(m.body)%pairLen != 0 {
-			return true, 0, ErrMalformed
-		}
-		return true, len(m.body) / pairLen * pairMax, nil
-	case formatTransportCC:
-		m.Kind = TransportCC
-		sequences, err = m.parseTransportCC()
-		return true, sequences, err
+// parseREMB passes over other application layer feedback, which has the same
+// format (RFC 4585 section 6.4).
+func (m *Message) parseREMB() error {
+	if len(m.body) < rembName || string(m.body[:rembName]) != "REMB" {
+		m.Kind = 0
+		return nil
 	}
-	return false, 0, nil
-}
-
-func (m *Message) parsePayload(format byte) (known bool, err error) {
-	switch format {
-	case formatPLI:
-		m.Kind = PLI
-		return true, nil
-	case formatFIR:
-		m.Kind, m.Media = FIR, 0
-		if len(m.body) == 0 || len(m.body)%firLen != 0 {
-			return true, ErrMalformed
-		}
-		return true, nil
-	case formatApplication:
-		if len(m.body) < ssrcLen || string(m.body[:4]) != "REMB" {
-			return false, nil
-		}
-		m.Kind, m.Media = REMB, 0
-		if len(m.body) < rembLen || len(m.body) < rembLen+ssrcLen*int(m.body[4]) {
-			return true, ErrMalformed
-		}
-		return true, nil
+	m.Media = 0
+	if len(m.body) < rembLen || len(m.body) < rembLen+ssrcLen*int(m.body[rembName]) {
+		return ErrMalformed
 	}
-	return false, nil
+	return nil
 }
 
 // Concerns says whether the message is about this stream: a report block of it,
@@ -89,7 +103,7 @@ func (m *Message) Concerns(ssrc uint32) bool {
 	case FIR:
 		return lists(m.body, firLen, ssrc)
 	case REMB:
-		return lists(m.body[rembLen:rembLen+ssrcLen*int(m.body[4])], ssrcLen, ssrc)
+		return lists(m.body[rembLen:rembLen+ssrcLen*int(m.body[rembName])], ssrcLen, ssrc)
 	}
 	return false
 }
@@ -125,7 +139,7 @@ func (m *Message) Bitrate() uint64 {
 	if m.Kind != REMB {
 		return 0
 	}
-	word := binary.BigEndian.Uint32(m.body[4:])
+	word := binary.BigEndian.Uint32(m.body[rembName:])
 	exponent, mantissa := word>>18&0x3f, uint64(word&0x3ffff)
 	if rate := mantissa << exponent; rate>>exponent == mantissa {
 		return rate

@@ -60,6 +60,7 @@ const (
 	reportLen = 24 // report block (RFC 3550 section 6.4.1)
 	pairLen   = 4  // PID and BLP
 	firLen    = 8
+	rembName  = 4 // "REMB"
 	rembLen   = 8 // name, count, exponent and mantissa
 	ccLen     = 8 // base, count, reference time, feedback count
 )
@@ -137,13 +138,13 @@ func (r *Reader) step() bool {
 		return false
 	}
 	r.Message = Message{}
-	known, sequences, err := r.Message.parse(packet[1], packet[0]&0x1f, body)
+	sequences, err := r.Message.parse(packet[1], packet[0]&0x1f, body)
 	r.left -= sequences
 	if err == nil && r.left < 0 {
 		err = ErrTooMany
 	}
 	r.err = err
-	return known && err == nil
+	return err == nil && r.Message.Kind != 0
 }
 
 // unpad gives what stands between a packet's header and its padding, whose last

@@ -117,7 +117,7 @@ func lenLEB128(v int) int { return (bits.Len(uint(v)|1) + 6) / 7 }
 // be cut.
 type temporalUnit struct {
 	units int  // that are sent
-	bytes int  // of their elements, with the sizes before all but the last
+	bytes int  // of their elements, with the sizes that stand before them
 	start bool // a coded video sequence begins here
 }
 
@@ -149,6 +149,9 @@ func surveyAV1(data []byte) (temporalUnit, error) {
 			}
 			frame = true
 		}
+	}
+	if t.units > av1MaxCount {
+		t.bytes += prefix // of the last one, which has none in smaller payloads
 	}
 	return t, nil
 }

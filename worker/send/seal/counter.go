@@ -1,20 +1,16 @@
 package seal
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/binary"
-	"fmt"
 	"hash"
 )
 
 // counter is AES128_CM_HMAC_SHA1_80 (RFC 3711 sections 4.1.1 and 4.2).
 type counter struct {
-	block  cipher.Block
+	stream *keystream
 	mac    hash.Hash
-	nonces nonces
 	sum    [sha1.Size]byte
 	roc    [4]byte
 }
@@ -28,20 +24,16 @@ const (
 )
 
 func newCounter(k keys, ssrc uint32) (*counter, error) {
-	block, err := aes.NewCipher(k.cipher)
+	stream, err := newKeystream(k, ssrc)
 	if err != nil {
-		return nil, fmt.Errorf("session key: %w", err)
+		return nil, err
 	}
-	return &counter{
-		block:  block,
-		mac:    hmac.New(sha1.New, k.auth),
-		nonces: newNonces(k.salt, ssrc, counterSSRC),
-	}, nil
+	return &counter{stream: stream, mac: hmac.New(sha1.New, k.auth)}, nil
 }
 
 func (c *counter) seal(dst []byte, header int, payload []byte, index uint64) {
 	end := len(dst) - sha1Tag
-	c.xor(dst[header:end], payload, index)
+	c.stream.xor(dst[header:end], payload, index)
 	copy(dst[end:], c.tag(dst[:end], index))
 }
 
@@ -50,13 +42,8 @@ func (c *counter) open(dst, packet []byte, header int, index uint64) bool {
 	if !hmac.Equal(packet[end:], c.tag(packet[:end], index)) {
 		return false
 	}
-	c.xor(dst, packet[header:end], index)
+	c.stream.xor(dst, packet[header:end], index)
 	return true
-}
-
-// xor is counter mode from the packet's IV on.
-func (c *counter) xor(dst, src []byte, index uint64) {
-	cipher.NewCTR(c.block, c.nonces.at(index, counterIndex)).XORKeyStream(dst, src)
 }
 
 // tag authenticates the packet and its rollover counter (RFC 3711 section

@@ -3,13 +3,15 @@ package seal
 import (
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/binary"
 	"fmt"
 )
 
 // gcm is AEAD_AES_128_GCM or AEAD_AES_256_GCM (RFC 7714).
 type gcm struct {
-	aead   cipher.AEAD
-	nonces nonces
+	aead cipher.AEAD
+	base [gcmSalt]byte // IV of index 0
+	iv   [gcmSalt]byte // scratch: an array on the stack would escape through the cipher's interface
 }
 
 var _ suite = (*gcm)(nil)
@@ -29,14 +31,27 @@ func newGCM(k keys, ssrc uint32) (*gcm, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session key: %w", err)
 	}
-	return &gcm{aead: aead, nonces: newNonces(k.salt, ssrc, gcmSSRC)}, nil
+	g := &gcm{aead: aead}
+	copy(g.base[:], k.salt)
+	binary.BigEndian.PutUint32(g.base[gcmSSRC:], binary.BigEndian.Uint32(g.base[gcmSSRC:])^ssrc)
+	return g, nil
 }
 
 func (g *gcm) seal(dst []byte, header int, payload []byte, index uint64) {
-	g.aead.Seal(dst[header:header], g.nonces.at(index, gcmIndex)[:gcmSalt], payload, dst[:header])
+	g.aead.Seal(dst[header:header], g.nonce(index), payload, dst[:header])
 }
 
 func (g *gcm) open(dst, packet []byte, header int, index uint64) bool {
-	_, err := g.aead.Open(dst[:0], g.nonces.at(index, gcmIndex)[:gcmSalt], packet[header:], packet[:header])
+	_, err := g.aead.Open(dst[:0], g.nonce(index), packet[header:], packet[:header])
 	return err == nil
+}
+
+// nonce is the IV of this index, whose 48 bits end it. It is valid until the
+// next call.
+func (g *gcm) nonce(index uint64) []byte {
+	g.iv = g.base
+	high, low := binary.BigEndian.Uint32(g.base[gcmIndex:]), binary.BigEndian.Uint16(g.base[gcmIndex+4:])
+	binary.BigEndian.PutUint32(g.iv[gcmIndex:], high^uint32(index>>16))
+	binary.BigEndian.PutUint16(g.iv[gcmIndex+4:], low^uint16(index))
+	return g.iv[:]
 }

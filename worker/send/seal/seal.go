@@ -6,7 +6,6 @@
 package seal
 
 import (
-	"crypto/aes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -137,29 +136,4 @@ func (s *Sealer) Open(dst, packet []byte, header int, index uint64) ([]byte, err
 // nobody.
 func (s *Sealer) owns(packet []byte, index uint64) bool {
 	return binary.BigEndian.Uint16(packet[2:]) == uint16(index) && binary.BigEndian.Uint32(packet[8:]) == s.ssrc
-}
-
-// nonces makes the initialization vectors of one stream.
-type nonces struct {
-	base [aes.BlockSize]byte // salt xor SSRC, the index as 0
-	iv   [aes.BlockSize]byte // scratch: an array on the stack would escape through the cipher's interface
-}
-
-// at is the vector for this index, its low 48 bits xored into the six bytes at
-// offset. It is valid until the next call.
-func (n *nonces) at(index uint64, offset int) []byte {
-	n.iv = n.base
-	high := binary.BigEndian.Uint32(n.iv[offset:])
-	low := binary.BigEndian.Uint16(n.iv[offset+4:])
-	binary.BigEndian.PutUint32(n.iv[offset:], high^uint32(index>>16))
-	binary.BigEndian.PutUint16(n.iv[offset+4:], low^uint16(index))
-	return n.iv[:]
-}
-
-// newNonces mixes the SSRC into the session salt at offset.
-func newNonces(salt []byte, ssrc uint32, offset int) nonces {
-	var n nonces
-	copy(n.base[:], salt)
-	binary.BigEndian.PutUint32(n.base[offset:], binary.BigEndian.Uint32(n.base[offset:])^ssrc)
-	return n
 }

@@ -101,7 +101,7 @@ func TestCounterVectors(t *testing.T) {
 		t.Fatal(err)
 	}
 	stream := make([]byte, 0xff02*16)
-	c.xor(stream, make([]byte, len(stream)), 0)
+	c.stream.xor(stream, make([]byte, len(stream)), 0)
 	tests := []struct {
 		block int
 		want  string

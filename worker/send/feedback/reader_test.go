@@ -314,8 +314,11 @@ func TestNoAllocations(t *testing.T) {
 		t.Fatalf("%d items, %v", n, err)
 	}
 	allocations := testing.AllocsPerRun(100, func() {
-		walk(good)
-		walk(bad)
+		_, readable := walk(good)
+		_, flooded := walk(bad)
+		if readable != nil || flooded == nil {
+			t.Fatal(readable, flooded)
+		}
 	})
 	if allocations != 0 {
 		t.Errorf("%v allocations", allocations)

@@ -10,8 +10,7 @@ import (
 )
 
 func testKeys(seed byte) keys {
-	b := make([]byte, 64)
-	rand.NewChaCha8([32]byte{seed}).Read(b)
+	b := noise(seed, 64)
 	return keys{cipher: b[:16], salt: b[16:30], auth: b[30:50]}
 }
 
@@ -35,8 +34,7 @@ func plainCounter(t testing.TB, k keys, ssrc uint32, dst, src []byte, index uint
 // Every value of the sequence number's bytes, rollovers forth and back, and
 // many keys: where the block counter borrows, and where GCM's would carry.
 func TestKeystreamIsCounterMode(t *testing.T) {
-	src := make([]byte, 33)
-	rand.NewChaCha8([32]byte{9}).Read(src)
+	src := noise(9, 33)
 	got, want := make([]byte, len(src)), make([]byte, len(src))
 	random := rand.New(rand.NewPCG(3, 4))
 	for seed := range byte(8) {

@@ -33,8 +33,7 @@ func TestSameAsPion(t *testing.T) {
 			s := newSealer(t, p)
 			sender, receiver := contexts(t, p)
 			random := rand.New(rand.NewPCG(1, uint64(p)))
-			payload := make([]byte, 1200)
-			rand.NewChaCha8([32]byte{2}).Read(payload)
+			payload := noise(2, 1200)
 			ours, plain, opened := make([]byte, 1500), make([]byte, 1500), make([]byte, 1500)
 			var theirs []byte
 			for index := uint64(first); index < first+packets; index++ {

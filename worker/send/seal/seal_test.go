@@ -15,14 +15,18 @@ func profiles() []Profile {
 	return []Profile{AEADAES128GCM, AEADAES256GCM, AES128CMHMACSHA180}
 }
 
+// noise is n random bytes, the same for the same seed.
+func noise(seed byte, n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b) // never fails
+	return b
+}
+
 // secrets are a master key and salt of the profile's lengths, the same in each
 // run.
 func secrets(p Profile) (key, salt []byte) {
-	source := rand.NewChaCha8([32]byte{1: byte(p)})
-	key, salt = make([]byte, p.KeyLen()), make([]byte, p.SaltLen())
-	source.Read(key)
-	source.Read(salt)
-	return key, salt
+	b := noise(byte(p), p.KeyLen()+p.SaltLen())
+	return b[:p.KeyLen()], b[p.KeyLen():]
 }
 
 func newSealer(t testing.TB, p Profile) *Sealer {
@@ -175,8 +179,7 @@ func TestSealInPlaceAndOpen(t *testing.T) {
 		for _, size := range []int{0, 1, 15, 16, 17, 160, 1199, 1200, 9000} {
 			t.Run(fmt.Sprint(p, "/", size), func(t *testing.T) {
 				const header, index = 20, 1<<20 | 5
-				payload := make([]byte, size)
-				rand.NewChaCha8([32]byte{}).Read(payload)
+				payload := noise(0, size)
 				apart, inside := newSealer(t, p), newSealer(t, p)
 				a := bytes.Repeat([]byte{0xaa}, header+size+p.Overhead()+8)
 				b := bytes.Clone(a)
@@ -297,6 +300,41 @@ func FuzzOpen(f *testing.F) {
 		again = append(again, make([]byte, len(packet)-header)...)
 		if _, err := newSealer(t, p).Seal(again, header, payload, index); err != nil || !bytes.Equal(again, packet) {
 			t.Fatalf("opened what Seal does not make: %v", err)
+		}
+	})
+}
+
+// FuzzSeal seals any payload under any index, in whatever place, and opens it
+// again; a second seal under the index is refused.
+func FuzzSeal(f *testing.F) {
+	for _, p := range profiles() {
+		f.Add(uint16(p), []byte("payload"), uint8(0), uint64(65535))
+		f.Add(uint16(p), []byte{}, uint8(3), uint64(indexMax))
+		f.Add(uint16(p), noise(1, 1300), uint8(2), uint64(1<<32|1<<16))
+	}
+	f.Fuzz(func(t *testing.T, profile uint16, payload []byte, words uint8, index uint64) {
+		p := Profile(profile)
+		if p.KeyLen() == 0 || len(payload) > 2000 {
+			return
+		}
+		header := 20 + 4*int(words%16)
+		s, packet := newSealer(t, p), make([]byte, header+len(payload)+p.Overhead())
+		put(packet, header, index)
+		n, err := s.Seal(packet, header, payload, index)
+		if index > indexMax {
+			if !errors.Is(err, ErrExhausted) {
+				t.Fatalf("index %#x: %v", index, err)
+			}
+			return
+		}
+		if err != nil || n != len(packet) {
+			t.Fatalf("got %d of %d, %v", n, len(packet), err)
+		}
+		if got, err := s.Open(make([]byte, len(payload)), packet, header, index); err != nil || !bytes.Equal(got, payload) {
+			t.Fatalf("opened %x, %v", got, err)
+		}
+		if _, err := s.Seal(packet, header, payload, index); !errors.Is(err, ErrReused) {
+			t.Fatalf("a second time: %v", err)
 		}
 	})
 }

@@ -145,6 +145,8 @@ func (v *Viewer) abandon() {
 	v.current, v.cut = nil, nil
 	v.mu.Lock()
 	v.needKey = true
+	v.bump(framesSlow, 1+v.queue.n)
+	v.queue.clear()
 	v.mu.Unlock()
 	v.cfg.KeyFrame()
 }

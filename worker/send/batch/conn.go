@@ -131,7 +131,7 @@ func (c *Conn) ReadFrom(p []byte) (int, net.Addr, error) {
 	defer c.reading.Unlock()
 	n, from, err := c.receive(p)
 	if err != nil {
-		return 0, nil, fmt.Errorf("read UDP: %w", err)
+		return 0, nil, c.failed("read", err)
 	}
 	c.stats.received.Add(1)
 	c.stats.receivedBytes.Add(uint64(n))
@@ -144,16 +144,21 @@ func (c *Conn) ReadFrom(p []byte) (int, net.Addr, error) {
 func (c *Conn) WriteTo(p []byte, addr net.Addr) (int, error) {
 	udp, ok := addr.(*net.UDPAddr)
 	if !ok {
-		return 0, fmt.Errorf("write UDP: %w", ErrFamily)
+		return 0, c.failed("write", ErrFamily)
 	}
 	to := udp.AddrPort()
 	if c.corks.hold(c, p, to) {
 		return len(p), nil
 	}
 	if err := c.writeOne(p, to); err != nil {
-		return 0, fmt.Errorf("write UDP: %w", err)
+		return 0, c.failed("write", err)
 	}
 	return len(p), nil
+}
+
+// failed wraps an error as package net does: callers ask it for Timeout.
+func (c *Conn) failed(op string, err error) error {
+	return &net.OpError{Op: op, Net: "udp", Addr: c.local, Err: err}
 }
 
 func (c *Conn) writeOne(p []byte, to netip.AddrPort) error {

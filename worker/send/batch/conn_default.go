@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -72,6 +73,18 @@ func (c *Conn) sendOne(p []byte, to netip.AddrPort) error {
 		return err
 	}
 	_, err := c.udp.WriteToUDPAddrPort(p, d)
+	return plain(err)
+}
+
+// plain takes off what package net wraps around an error.
+func plain(err error) error {
+	var errno syscall.Errno
+	switch {
+	case errors.Is(err, net.ErrClosed):
+		return net.ErrClosed
+	case errors.As(err, &errno):
+		return errno
+	}
 	return err
 }
 
@@ -88,7 +101,7 @@ func (w *Writer) sendMessages(messages []message) (int, error) {
 	m := messages[0]
 	e := &w.entries[m.entry]
 	if _, err := w.conn.udp.WriteToUDPAddrPort(e.packets[m.from:m.to], e.to); err != nil {
-		return 0, err
+		return 0, plain(err)
 	}
 	return 1, nil
 }
@@ -97,8 +110,8 @@ func (c *Conn) enter() bool { return true }
 
 func (c *Conn) leave() {}
 
-// awaitRoom is never asked: net.UDPConn waits by itself.
-func (c *Conn) awaitRoom(time.Duration) bool { return false }
+// awaitRoom need not wait: net.UDPConn does.
+func (c *Conn) awaitRoom(d time.Duration) bool { return d > 0 }
 
 func (c *Conn) shut() error {
 	if err := c.udp.Close(); !errors.Is(err, net.ErrClosed) {

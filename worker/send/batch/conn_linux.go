@@ -45,8 +45,11 @@ func (c *Conn) open(addr netip.AddrPort, readBuffer, writeBuffer int) (netip.Add
 		_ = unix.Close(fd)
 		return netip.AddrPort{}, err
 	}
-	setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, readBuffer)
-	setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, writeBuffer)
+	read := setBuffer(fd, unix.SO_RCVBUFFORCE, unix.SO_RCVBUF, readBuffer)
+	write := setBuffer(fd, unix.SO_SNDBUFFORCE, unix.SO_SNDBUF, writeBuffer)
+	if read < readBuffer || write < writeBuffer {
+		c.log.Warn("socket buffers smaller than asked for: see net.core.rmem_max, wmem_max", "read", read, "write", write)
+	}
 	_, err = unix.GetsockoptInt(fd, unix.IPPROTO_UDP, unix.UDP_SEGMENT)
 	c.segmentation.Store(err == nil)
 	c.inbox = newInbox()
@@ -89,11 +92,14 @@ func (c *Conn) setUp(addr netip.AddrPort) (netip.AddrPort, error) {
 }
 
 // setBuffer asks for a buffer as root may, then as anybody may; a smaller one
-// than asked for is no reason not to play.
-func setBuffer(fd, force, plain, size int) {
+// than asked for is no reason not to play. It returns the size that was granted;
+// the kernel doubles it for its own use and tells that (socket(7)).
+func setBuffer(fd, force, plain, size int) int {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, force, size) != nil {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, plain, size)
 	}
+	granted, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, plain)
+	return granted / 2
 }
 
 // sendOne sends p as one datagram.

@@ -67,8 +67,12 @@ func TestFlushWhateverTheKernelSays(t *testing.T) {
 		{"EPERM in the middle", 1, []error{nil, syscall.EPERM}, []message{all[0], all[2]}, []Failure{{11, 1, syscall.EPERM}}},
 		{"EMSGSIZE of one datagram", 1, []error{nil, syscall.EMSGSIZE}, []message{all[0], all[2]}, []Failure{{11, 1, syscall.EMSGSIZE}}},
 		{"EIO of one datagram", 1, []error{nil, syscall.EIO}, []message{all[0], all[2]}, []Failure{{11, 1, syscall.EIO}}},
-		{"EMSGSIZE, then of a datagram", 1, []error{syscall.EMSGSIZE, nil, syscall.EMSGSIZE}, slices.Concat(single[:1], single[2:], all[1:]),
-			[]Failure{{10, 3, ErrTooLarge}, {10, 1, syscall.EMSGSIZE}}},
+		{
+			"EMSGSIZE, then of a datagram", 1,
+			[]error{syscall.EMSGSIZE, nil, syscall.EMSGSIZE},
+			slices.Concat(single[:1], single[2:], all[1:]),
+			[]Failure{{10, 3, ErrTooLarge}, {10, 1, syscall.EMSGSIZE}},
+		},
 		{"closed meanwhile", 1, []error{nil, syscall.EPIPE}, all[:1], []Failure{{11, 1, net.ErrClosed}, {12, 2, net.ErrClosed}}},
 	}
 	for _, test := range tests {

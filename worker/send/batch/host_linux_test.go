@@ -20,6 +20,9 @@ type host struct {
 
 func newHost(t *testing.T) *host {
 	t.Helper()
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("NOT TESTED: no network namespace without iproute2:", err)
+	}
 	h := &host{t: t, calls: make(chan func())}
 	entered, ended := make(chan error), make(chan struct{})
 	go func() {

@@ -3,7 +3,9 @@ package batch
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -38,8 +40,14 @@ func TestFlushSendsTheSameBytesInEveryForm(t *testing.T) {
 		{"EINVAL", refuse(syscall.EINVAL), ErrTooLarge, true},
 	}
 	bursts := []struct{ n, size, last int }{
-		{1, 1200, 1200}, {2, 1200, 1}, {36, 1200, 700}, {64, 1000, 1000},
-		{65, 100, 100}, {200, 1200, 3}, {130, 500, 500}, {3, 1, 1},
+		{1, 1200, 1200},
+		{2, 1200, 1},
+		{36, 1200, 700},
+		{64, 1000, 1000},
+		{65, 100, 100},
+		{200, 1200, 3},
+		{130, 500, 500},
+		{3, 1, 1},
 	}
 	for name, addr := range families(t) {
 		for _, form := range forms {
@@ -93,6 +101,71 @@ func TestEIOIsRememberedAndStatsTell(t *testing.T) {
 		t.Errorf("segmentation tried %d times, want once", asked.Load())
 	}
 	if s := c.Stats(); s.Packets != 72 || s.Bytes != 72*1200 || s.Messages != 72 || s.Segments[0] != 72 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestManyViewers sends to more addresses than one call has messages for.
+func TestManyViewers(t *testing.T) {
+	for name, addr := range families(t) {
+		t.Run(name, func(t *testing.T) {
+			c := listen(t, addr, Config{})
+			w := c.NewWriter()
+			const viewers = writerMessages + 6
+			var peers [viewers]*net.UDPConn
+			var want [viewers][][]byte
+			for i := range viewers {
+				var to netip.AddrPort
+				var packets []byte
+				peers[i], to = peer(t, addr)
+				packets, want[i] = burst(20, 500+i, 1+i)
+				w.Add(to, packets, 500+i, i)
+			}
+			if failures := w.Flush(); failures != nil {
+				t.Fatal(failures)
+			}
+			for i := range viewers {
+				expect(t, peers[i], want[i]...)
+			}
+			s := c.Stats()
+			if s.Packets != viewers*20 || s.Segmentation && (s.Syscalls != 2 || s.Messages != viewers || s.Segments[5] != viewers) {
+				t.Errorf("stats %+v", s)
+			}
+		})
+	}
+}
+
+// TestSegmentationDiesUnderWay turns it off while several goroutines send, and
+// nobody who receives can tell.
+func TestSegmentationDiesUnderWay(t *testing.T) {
+	addr := netip.MustParseAddr("127.0.0.1")
+	var asked atomic.Int32
+	c := listen(t, addr, Config{Fault: func(int) error {
+		if asked.Add(1) > 40 {
+			return syscall.EIO
+		}
+		return nil
+	}})
+	if !c.Stats().Segmentation {
+		t.Skip("NOT TESTED: this kernel cannot segment")
+	}
+	var all sync.WaitGroup
+	for range 4 {
+		p, to := peer(t, addr)
+		all.Go(func() {
+			w := c.NewWriter()
+			for round := range 30 {
+				packets, datagrams := burst(30, 900+round, 5)
+				w.Add(to, packets, 900+round, 0)
+				if failures := w.Flush(); failures != nil {
+					t.Error(failures)
+				}
+				expect(t, p, datagrams...)
+			}
+		})
+	}
+	all.Wait()
+	if s := c.Stats(); s.Segmentation || s.Packets != 4*30*30 || s.Segments[5] != 40 {
 		t.Errorf("stats %+v", s)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/library"
 	"github.com/cloudretro/cloudretro/worker/room"
+	"github.com/cloudretro/cloudretro/worker/send"
 )
 
 // runRoom plays a room with an engine until it ends; see room.Room.Run.
@@ -200,7 +201,7 @@ func (w *Worker) openRoom(ctx context.Context, game string) (*running, error) {
 	spec := w.spec(title)
 	r := room.New(room.Config{
 		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.cfg.RoomGrace,
-		Profile: spec.Video.Profile, Changed: w.roomsChanged,
+		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, Changed: w.roomsChanged,
 	})
 	remove, err := scratch(log, &spec)
 	if err != nil {

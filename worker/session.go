@@ -177,12 +177,14 @@ func (s *session) next() bool {
 	return true
 }
 
-// log says what became of the session's pictures: the counters of its queues.
+// log says what became of the session's pictures.
 func (s *session) log() {
 	n := s.peer.Stats()
-	s.worker.log.Info("session ends", "session", s.id, "room", s.room.ID(),
-		"frames", n.Frames, "framesDropped", n.FramesDropped, "sounds", n.Sounds, "soundsDropped", n.SoundsDropped,
-		"bytes", n.Bytes, "keyFramesAsked", n.KeyFramesAsked, "writeErrors", n.WriteErrors, "controlsDropped", n.ControlsDropped)
+	s.worker.log.Info("session ends", "session", s.id, "room", s.room.ID(), "fast", n.Fast,
+		"frames", n.Frames, "framesDropped", n.FramesDroppedSlow, "framesWaiting", n.FramesDroppedWaiting,
+		"sounds", n.Sounds, "soundsDropped", n.SoundsDropped, "packets", n.Packets, "bytes", n.Bytes,
+		"resent", n.ResentRTX+n.ResentPlain, "resendsRefused", n.RefusedGone+n.RefusedUnknown+n.RefusedSoon+n.RefusedBudget,
+		"keyFramesAsked", n.KeyFramesAsked, "unsent", n.Unsent+n.WriteErrors, "controlsDropped", n.ControlsDropped)
 }
 
 func (s *session) tell(t signal.Type, id string, payload any) {

@@ -23,6 +23,8 @@ import (
 	"github.com/cloudretro/cloudretro/worker/engine/trim"
 	"github.com/cloudretro/cloudretro/worker/library"
 	"github.com/cloudretro/cloudretro/worker/peer"
+	"github.com/cloudretro/cloudretro/worker/send"
+	"github.com/cloudretro/cloudretro/worker/send/batch"
 )
 
 // resolveTimeout bounds the look-up of Config.PublicAddress.
@@ -41,6 +43,7 @@ type Worker struct {
 
 	rooms    rooms
 	sessions sessions
+	sending  send.Stats // of all rooms
 }
 
 // New checks cfg and binds the media port and the probe, so that a port in use
@@ -190,11 +193,16 @@ func (w *Worker) ProbeAddr() net.Addr {
 type Status struct {
 	Rooms, Sessions, Games int
 	Coordinators           int // joined just now
+	Media                  send.Totals
+	Sockets                []batch.Stats // of the media port, one for each address
 }
 
 // Status counts, for the operators' door.
 func (w *Worker) Status() Status {
-	s := Status{Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games())}
+	s := Status{
+		Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games()),
+		Media: w.sending.Snapshot(), Sockets: w.media.Sockets(),
+	}
 	for _, l := range w.links {
 		if l.joined() {
 			s.Coordinators++

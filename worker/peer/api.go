@@ -2,14 +2,11 @@ package peer
 
 import (
 	"fmt"
-	"log/slog"
 	"time"
 
 	"github.com/pion/dtls/v2"
 	"github.com/pion/ice/v2"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/webrtc/v3"
 )
 
@@ -20,10 +17,6 @@ const (
 	iceDisconnected = 5 * time.Second
 	iceFailed       = 20 * time.Second // after disconnected
 )
-
-// nackPackets is how many sent packets of a viewer are kept for resending,
-// about two seconds of video. A power of two.
-const nackPackets = 512
 
 // sctpReceiveBuffer bounds what a browser may have in flight on the data channels.
 const sctpReceiveBuffer = 256 << 10 // bytes
@@ -51,11 +44,7 @@ func (l *Listener) settings(profile dtls.SRTPProtectionProfile) webrtc.SettingEn
 
 // newAPI makes what PeerConnections with o are made by.
 func (l *Listener) newAPI(o Options) (*webrtc.API, error) {
-	media, err := newMediaEngine()
-	if err != nil {
-		return nil, err
-	}
-	interceptors, err := newInterceptors(l.log)
+	media, err := newMediaEngine(o.video())
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +53,8 @@ func (l *Listener) newAPI(o Options) (*webrtc.API, error) {
 	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleClient); err != nil {
 		return nil, fmt.Errorf("set DTLS role: %w", err)
 	}
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(interceptors),
+	// No interceptors: resends and sender reports are package send's.
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
 		webrtc.WithSettingEngine(s)), nil
 }
 
@@ -80,22 +70,4 @@ func (l *Listener) api(o Options) (*webrtc.API, error) {
 		l.apis[o] = a
 	}
 	return a, err
-}
-
-// newInterceptors answers NACKs and sends sender reports. Nothing is received
-// but RTCP, so nothing else is needed.
-func newInterceptors(log *slog.Logger) (*interceptor.Registry, error) {
-	responder, err := nack.NewResponderInterceptor(nack.ResponderSize(nackPackets),
-		nack.ResponderLog(pionLogs{log}.NewLogger("nack")))
-	if err != nil {
-		return nil, fmt.Errorf("make NACK responder: %w", err)
-	}
-	reports, err := report.NewSenderInterceptor(report.SenderLog(pionLogs{log}.NewLogger("report")))
-	if err != nil {
-		return nil, fmt.Errorf("make sender reports: %w", err)
-	}
-	r := &interceptor.Registry{}
-	r.Add(responder)
-	r.Add(reports)
-	return r, nil
 }

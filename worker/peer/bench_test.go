@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
+	"github.com/cloudretro/cloudretro/worker/send"
 )
 
 // BenchmarkAnswer is what a viewer costs before its first packet.
@@ -54,15 +54,20 @@ func BenchmarkSend(b *testing.B) {
 	browser.Accept(answer)
 	peertest.Wait(b, "the connection", ready)
 	peertest.Wait(b, "the connection", browser.Connected)
-	var z Packetizer
-	picture, sound := accessUnit(true, 1000, 1), make([]byte, 120)
+	s := send.New(send.Config{})
+	s.Attach(p.Viewer())
+	data, sound := accessUnit(true, 1000, 1), make([]byte, 120)
+	now := time.Duration(0)
 	b.ReportAllocs()
 	for b.Loop() {
 		for range 60 {
-			p.sendFrame(z.Video(&media.Frame{Data: picture, Key: true}))
+			s.Video(picture(data, true, now))
+			now += time.Second / 60
+			s.Turn(now)
 		}
-		for range 100 {
-			p.sendSound(z.Audio(&media.Packet{Data: sound, Duration: 10 * time.Millisecond}))
+		for i := range 100 {
+			s.Audio(send.Sound{Data: sound, PTS: now + time.Duration(i)*10*time.Millisecond, Duration: 10 * time.Millisecond})
+			s.Turn(now + time.Duration(i)*10*time.Millisecond)
 		}
 	}
 }

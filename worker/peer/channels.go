@@ -128,7 +128,7 @@ func (p *Peer) Control(message []byte) {
 	case len(p.pending) < controlQueue:
 		p.pending = append(p.pending, string(message))
 	default:
-		p.count.controlsDropped.Add(1)
+		p.controlsDropped.Add(1)
 	}
 }
 
@@ -146,10 +146,10 @@ func (p *Peer) controlOpened() {
 // say hands a message to SCTP, which queues it.
 func (p *Peer) say(message string) {
 	if p.control.BufferedAmount() > controlBytes || p.control.SendText(message) != nil {
-		p.count.controlsDropped.Add(1)
+		p.controlsDropped.Add(1)
 		return
 	}
-	p.count.controls.Add(1)
+	p.controls.Add(1)
 }
 
 // flushControl gives the last messages, which say why the peer ends, the time

@@ -14,6 +14,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
 	"github.com/cloudretro/cloudretro/worker/send/seal"
 )
 
@@ -65,7 +66,7 @@ func TestKeysFitPion(t *testing.T) {
 			if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleClient); err != nil {
 				t.Fatal(err)
 			}
-			m, err := newMediaEngine()
+			m, err := newMediaEngine(packetize.H264)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"github.com/cloudretro/cloudretro/worker/send/batch"
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
 // Config is what a Listener needs.
@@ -33,9 +34,18 @@ type Config struct {
 
 // Options are what one peer has of its own.
 type Options struct {
+	// Video is the codec of the room's pictures; 0 = H264.
+	Video packetize.Codec
 	// SHA1 asks for SRTP_AES128_CM_HMAC_SHA1_80 in place of AES-GCM: of a browser
 	// that knows nothing else (ErrSRTP).
 	SHA1 bool
+}
+
+func (o Options) video() packetize.Codec {
+	if o.Video == 0 {
+		return packetize.H264
+	}
+	return o.Video
 }
 
 func (o Options) profile() dtls.SRTPProtectionProfile {
@@ -54,6 +64,7 @@ type Listener struct {
 	own    []netip.AddrPort
 	mapped []netip.Addr
 	port   int
+	keysOf func(t *webrtc.DTLSTransport, client bool) (srtpKeys, error)
 
 	mu   sync.Mutex
 	apis map[Options]*webrtc.API
@@ -79,7 +90,7 @@ func Listen(cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
 	}
-	l := &Listener{log: cfg.Logger, conns: conns, mapped: mapped, cert: cert, apis: map[Options]*webrtc.API{}}
+	l := &Listener{log: cfg.Logger, conns: conns, mapped: mapped, keysOf: localKeys, cert: cert, apis: map[Options]*webrtc.API{}}
 	for _, conn := range conns {
 		l.own = append(l.own, conn.AddrPort())
 	}

@@ -3,37 +3,33 @@
 //
 // All peers of a worker share a Listener: one UDP port, one certificate. The
 // browser offers, we answer with all our candidates at once; the browser's own
-// may trickle in. Encoded frames are cut into RTP payloads once (Packetizer)
-// and shared by all viewers.
+// may trickle in. pion does ICE, DTLS, data channels and RTCP's encryption; media
+// goes past it, from a send.Viewer with the keys of the connection straight to
+// the socket that both share (package send), unless those cannot be had.
 package peer
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v3"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/send"
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
-// Queues of one viewer.
+// Queues of the control channel.
 const (
-	videoQueue   = 8         // frames; overflow: frames are dropped up to the next key frame
-	audioQueue   = 16        // packets; overflow: the oldest one is dropped
 	controlQueue = 64        // messages before the channel opens; overflow: dropped
 	controlBytes = 256 << 10 // bytes on their way on the channel; overflow: dropped
 )
-
-// maxBadRTCP is how many malformed RTCP packets of a browser are put up with.
-const maxBadRTCP = 1000
 
 // Times of a peer.
 const (
@@ -57,28 +53,18 @@ var (
 // None may block, nor call Close or Run. Slices belong to the receiver.
 type Events struct {
 	Ready    func()       // connected, or connected again: pictures can flow
-	KeyFrame func()       // the browser, or a full queue, needs a key frame
+	KeyFrame func()       // the browser, or a full queue, needs a key frame; not to call the Viewer
 	Input    func([]byte) // a datagram of channel `input`
 	Control  func([]byte) // a message of channel `control`
 }
 
 // Stats counts what happened to one viewer.
 type Stats struct {
-	Frames, FramesDropped     uint64
-	Sounds, SoundsDropped     uint64
-	Bytes                     uint64 // of RTP, video and audio
-	KeyFramesAsked            uint64 // PLI and FIR
+	send.ViewerStats
 	Controls, ControlsDropped uint64
-	WriteErrors               uint64
 }
 
-type counters struct {
-	frames, framesDropped, sounds, soundsDropped, bytes atomic.Uint64
-	asked, controls, controlsDropped, writeErrors       atomic.Uint64
-}
-
-// Peer is one browser. Its methods may be called from any goroutine, Video and
-// Audio from one goroutine each.
+// Peer is one browser. Its methods may be called from any goroutine.
 type Peer struct {
 	log    *slog.Logger
 	owner  *Listener
@@ -90,11 +76,15 @@ type Peer struct {
 	videoSender, audioSender *webrtc.RTPSender
 	control                  *webrtc.DataChannel
 
-	frames  chan *Frame
-	sounds  chan *Sound
-	ready   atomic.Bool
-	needKey atomic.Bool // frames are dropped until a key frame comes
-	count   counters
+	ready  atomic.Bool                 // was connected
+	viewer atomic.Pointer[send.Viewer] // set by the first Answer
+
+	opening  sync.Mutex // guards what openPath learns
+	client   bool       // of DTLS; set by the first Answer
+	keys     *srtpKeys  // nil until known
+	fallback bool       // they never will be
+
+	controls, controlsDropped atomic.Uint64
 
 	signalling sync.Mutex // one Answer or AddCandidate at a time
 	described  bool       // the browser's description is set
@@ -133,16 +123,15 @@ func (l *Listener) Open(events Events, o Options) (*Peer, error) {
 	}
 	p := &Peer{
 		log: l.log, owner: l, events: events, sha1: o.SHA1, pc: pc,
-		video: newTrack(webrtc.RTPCodecTypeVideo), audio: newTrack(webrtc.RTPCodecTypeAudio),
-		frames: make(chan *Frame, videoQueue), sounds: make(chan *Sound, audioQueue),
+		video: newTrack(o.video()), audio: newTrack(packetize.Opus),
 		drained: make(chan struct{}, 1), end: make(chan struct{}),
 	}
-	p.needKey.Store(true)
 	if err := errors.Join(p.addTracks(), p.addChannels()); err != nil {
 		p.Close()
 		return nil, err
 	}
 	pc.OnConnectionStateChange(p.connectionChanged)
+	p.transport().ICETransport().OnSelectedCandidatePairChange(func(*webrtc.ICECandidatePair) { p.openPath() })
 	return p, nil
 }
 
@@ -164,8 +153,8 @@ func (p *Peer) connectionChanged(state webrtc.PeerConnectionState) {
 	p.log.Debug("peer connection", "state", state.String())
 	switch state {
 	case webrtc.PeerConnectionStateConnected:
-		p.needKey.Store(true)
 		p.ready.Store(true)
+		p.openPath()
 		p.events.Ready()
 	case webrtc.PeerConnectionStateFailed:
 		if !p.sha1 && !p.ready.Load() && p.transport().State() == webrtc.DTLSTransportStateFailed {
@@ -204,13 +193,14 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	}
 	if err := p.pc.SetLocalDescription(answer); err != nil {
 		if errors.Is(err, webrtc.ErrUnsupportedCodec) {
-			err = errors.New("the browser takes neither H.264 Main nor Baseline in packetization mode 1")
+			err = fmt.Errorf("the browser does not take what we send: %s", wanted(p.video.codec))
 		}
 		return "", fmt.Errorf("%w: %w", ErrOffer, err)
 	}
-	if _, ok := p.video.bound(); !ok {
-		return "", fmt.Errorf("%w: the browser takes no H.264", ErrOffer)
+	if _, _, ok := p.video.bound(); !ok {
+		return "", fmt.Errorf("%w: the browser does not take %s", ErrOffer, wanted(p.video.codec))
 	}
+	p.agree(offer)
 	select {
 	case <-gathered:
 	case <-time.After(gatherTimeout):
@@ -219,7 +209,23 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	case <-p.end:
 		return "", ErrClosed
 	}
-	return addCandidates(p.pc.LocalDescription().SDP, extraAddrs(p.owner.own, p.owner.mapped, host), p.owner.port)
+	video, _, _ := p.video.bound()
+	return finishAnswer(p.pc.LocalDescription().SDP, video, extraAddrs(p.owner.own, p.owner.mapped, host), p.owner.port)
+}
+
+// agree makes the viewer of what the first offer has led to.
+func (p *Peer) agree(offer string) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	if p.viewer.Load() != nil {
+		return
+	}
+	p.client = dtlsClient(offer)
+	video, _, _ := p.video.bound()
+	audio, _, _ := p.audio.bound() // zero if it takes no sound
+	p.viewer.Store(send.NewViewer(send.ViewerConfig{
+		Video: video, Audio: audio, KeyFrame: p.events.KeyFrame, Report: p.pc.WriteRTCP,
+	}))
 }
 
 // AddCandidate adds an ICE candidate of the browser; an empty one says that
@@ -250,9 +256,13 @@ func (p *Peer) addCandidate(c webrtc.ICECandidateInit) {
 
 // Profile is the best H.264 profile that the browser takes, valid after Answer.
 func (p *Peer) Profile() media.Profile {
-	profile, _ := p.video.bound()
+	_, profile, _ := p.video.bound()
 	return profile
 }
+
+// Viewer is what a send.Sender sends to, nil before the first Answer. The peer
+// opens and closes it.
+func (p *Peer) Viewer() *send.Viewer { return p.viewer.Load() }
 
 // Run carries media until ctx ends, Close is called or the browser is gone,
 // then frees everything and returns why: ErrClosed, ErrLeft, ErrLost or ErrSRTP.
@@ -260,10 +270,8 @@ func (p *Peer) Run(ctx context.Context) error {
 	p.running.Lock()
 	defer p.running.Unlock()
 	var g errgroup.Group
-	g.Go(func() error { p.sendFrames(); return nil })
-	g.Go(func() error { p.sendSounds(); return nil })
-	g.Go(func() error { p.readRTCP(p.videoSender); return nil })
-	g.Go(func() error { p.readRTCP(p.audioSender); return nil })
+	g.Go(func() error { p.readRTCP(p.videoSender, p.video); return nil })
+	g.Go(func() error { p.readRTCP(p.audioSender, p.audio); return nil })
 	p.wait(ctx)
 	if !errors.Is(p.endErr, ErrLost) && !errors.Is(p.endErr, ErrSRTP) {
 		p.flushControl()
@@ -314,6 +322,9 @@ func (p *Peer) free() {
 		if err := p.closeConnection(); err != nil {
 			p.log.Debug("close peer connection", "error", err)
 		}
+		if viewer := p.viewer.Load(); viewer != nil {
+			viewer.Close() // now that pion's writer does not block
+		}
 		p.reading.Wait()
 	})
 }
@@ -331,37 +342,11 @@ func (p *Peer) closeConnection() (err error) {
 	return p.pc.GracefulClose()
 }
 
-// readRTCP reads what the browser reports on one stream, until it is closed.
-// pion's interceptors look at it first and answer the NACKs.
-func (p *Peer) readRTCP(s *webrtc.RTPSender) {
-	for bad := 0; bad < maxBadRTCP; {
-		packets, _, err := s.ReadRTCP()
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
-			return
-		}
-		if err != nil {
-			bad++ // malformed; the next one may be well
-			continue
-		}
-		for _, packet := range packets {
-			switch packet.(type) {
-			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
-				p.count.asked.Add(1)
-				p.events.KeyFrame()
-			}
-		}
-	}
-	p.finish(fmt.Errorf("%w: it sends malformed RTCP", ErrLost))
-}
-
 // Stats is what happened so far.
 func (p *Peer) Stats() Stats {
-	c := &p.count
-	return Stats{
-		Frames: c.frames.Load(), FramesDropped: c.framesDropped.Load(),
-		Sounds: c.sounds.Load(), SoundsDropped: c.soundsDropped.Load(),
-		Bytes: c.bytes.Load(), KeyFramesAsked: c.asked.Load(),
-		Controls: c.controls.Load(), ControlsDropped: c.controlsDropped.Load(),
-		WriteErrors: c.writeErrors.Load(),
+	s := Stats{Controls: p.controls.Load(), ControlsDropped: p.controlsDropped.Load()}
+	if viewer := p.viewer.Load(); viewer != nil {
+		s.ViewerStats = viewer.Stats()
 	}
+	return s
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
+	"github.com/cloudretro/cloudretro/worker/send"
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -60,7 +62,13 @@ func (w *watcher) events() Events {
 func connect(t *testing.T, l *Listener, o peertest.Options) (*Peer, *peertest.Browser, *watcher, <-chan error) {
 	t.Helper()
 	w := newWatcher()
-	p, err := l.Open(w.events(), Options{})
+	p, b, done := connectWith(t, l, w, Options{}, o)
+	return p, b, w, done
+}
+
+func connectWith(t *testing.T, l *Listener, w *watcher, ours Options, o peertest.Options) (*Peer, *peertest.Browser, <-chan error) {
+	t.Helper()
+	p, err := l.Open(w.events(), ours)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +84,28 @@ func connect(t *testing.T, l *Listener, o peertest.Options) (*Peer, *peertest.Br
 	b.Accept(answer)
 	peertest.Wait(t, "the connection", w.ready)
 	peertest.Wait(t, "the browser's connection", b.Connected)
-	return p, b, w, done
+	return p, b, done
+}
+
+// show runs a sender with the peer as its only viewer.
+func show(t testing.TB, p *Peer) *send.Sender {
+	t.Helper()
+	s := send.New(send.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("sender: %v", err)
+		}
+	})
+	s.Attach(p.Viewer())
+	return s
+}
+
+func picture(data []byte, key bool, pts time.Duration) send.Frame {
+	return send.Frame{Codec: packetize.H264, Data: data, Key: key, PTS: pts}
 }
 
 // accessUnit is Annex B like x264's: a key frame has SPS, PPS and an IDR slice.
@@ -91,18 +120,46 @@ func accessUnit(key bool, size int, fill byte) []byte {
 }
 
 func TestPictureAndSound(t *testing.T) {
-	l := listen(t, Config{})
-	p, b, _, _ := connect(t, l, peertest.Options{})
-	var z Packetizer
+	tests := []struct {
+		name string
+		fast bool
+		o    Options
+	}{
+		{"past pion", true, Options{}},
+		{"past pion, SHA1", true, Options{SHA1: true}},
+		{"through pion", false, Options{}},
+		{"through pion, SHA1", false, Options{SHA1: true}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := listen(t, Config{})
+			if !tt.fast {
+				l.keysOf = func(*webrtc.DTLSTransport, bool) (srtpKeys, error) { return srtpKeys{}, errNoKeys }
+			}
+			w := newWatcher()
+			p, b, _ := connectWith(t, l, w, tt.o, peertest.Options{})
+			pictureAndSound(t, p, b)
+			if s := p.Stats(); s.Fast != tt.fast || s.Frames != 2 || s.FramesDroppedWaiting != 1 || s.Bytes < 5300 || s.WriteErrors+s.Unsent != 0 {
+				t.Errorf("Stats = %+v", s)
+			}
+			if len(w.keys) == 0 {
+				t.Error("no key frame was asked for")
+			}
+		})
+	}
+}
+
+func pictureAndSound(t *testing.T, p *Peer, b *peertest.Browser) {
+	t.Helper()
+	s := show(t, p)
 	if p.Profile() != media.ProfileMain {
 		t.Errorf("profile %v, want Main, which the browser offers last", p.Profile())
 	}
-	p.Video(z.Video(&media.Frame{Data: accessUnit(false, 10, 1)})) // undecodable: must not go out
-	key := accessUnit(true, 5000, 2)
-	pts := 3 * time.Hour
-	p.Video(z.Video(&media.Frame{Data: key, Key: true, PTS: pts}))
-	delta := accessUnit(false, 300, 3)
-	p.Video(z.Video(&media.Frame{Data: delta, PTS: pts + time.Second}))
+	s.Video(picture(accessUnit(false, 10, 1), false, 0)) // undecodable: must not go out
+	key, delta, pts := accessUnit(true, 5000, 2), accessUnit(false, 300, 3), 3*time.Hour
+	if !s.Video(picture(key, true, pts)) || !s.Video(picture(delta, false, pts+time.Second)) {
+		t.Error("pictures were not taken")
+	}
 	first := peertest.Wait(t, "a picture", b.Pictures)
 	second := peertest.Wait(t, "a picture", b.Pictures)
 	if !first.Key || !bytes.Equal(first.Data, key) || first.Packets < 5 {
@@ -114,15 +171,13 @@ func TestPictureAndSound(t *testing.T) {
 	if first.Delayed || second.Delayed {
 		t.Error("a packet came without playout-delay {0,0}")
 	}
+	const step = 10 * time.Millisecond
 	for i := range 3 {
-		p.Audio(z.Audio(&media.Packet{Data: []byte{byte(i)}, PTS: time.Duration(i) * 10 * time.Millisecond, Duration: 10 * time.Millisecond}))
+		s.Audio(send.Sound{Data: []byte{byte(i)}, PTS: time.Duration(i) * step, Duration: step})
 	}
 	s0, s1 := peertest.Wait(t, "sound", b.Sounds), peertest.Wait(t, "sound", b.Sounds)
 	if s1.Time-s0.Time != 480 || !s0.Mark || s1.Mark || s1.Data[0] != 1 {
 		t.Errorf("sounds %+v %+v", s0, s1)
-	}
-	if s := p.Stats(); s.Frames != 2 || s.FramesDropped != 1 || s.Bytes < 5300 {
-		t.Errorf("Stats = %+v", s)
 	}
 }
 
@@ -143,9 +198,12 @@ func TestStreamsAreSeparate(t *testing.T) {
 func TestKeyFrameRequests(t *testing.T) {
 	l := listen(t, Config{})
 	p, b, w, _ := connect(t, l, peertest.Options{})
-	var z Packetizer
-	p.Video(z.Video(&media.Frame{Data: accessUnit(true, 10, 1), Key: true}))
+	s := show(t, p)
+	s.Video(picture(accessUnit(true, 10, 1), true, 0))
 	peertest.Wait(t, "a picture", b.Pictures)
+	for len(w.keys) > 0 {
+		<-w.keys
+	}
 	b.AskKeyFrame()
 	peertest.Wait(t, "the request", w.keys)
 	if p.Stats().KeyFramesAsked == 0 {
@@ -222,7 +280,9 @@ func TestLastWordsArrive(t *testing.T) {
 		t.Errorf("Run = %v", err)
 	}
 	p.Close()
-	p.Video(&Frame{Key: true}) // harmless after the end
+	if show(t, p).Video(picture(accessUnit(true, 10, 1), true, 0)) {
+		t.Error("a peer that has ended takes a picture")
+	}
 }
 
 func TestBrowserLeaves(t *testing.T) {
@@ -258,11 +318,10 @@ func TestICERestart(t *testing.T) {
 		t.Fatalf("no candidates in\n%s", answer)
 	}
 	b.Accept(answer)
-	var z Packetizer
-	frame := z.Video(&media.Frame{Data: accessUnit(true, 10, 1), Key: true})
+	s := show(t, p)
 	deadline := time.After(10 * time.Second)
 	for restarted := false; !restarted; { // the new pair carries pictures
-		p.Video(frame)
+		s.Video(picture(accessUnit(true, 10, 1), true, 0))
 		select {
 		case <-b.Pictures:
 			restarted = true

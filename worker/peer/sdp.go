@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pion/sdp/v3"
+
+	"github.com/cloudretro/cloudretro/worker/send"
 )
 
 // Limits of what a browser may offer.
@@ -83,10 +86,10 @@ const (
 	extraPreference = 32768
 )
 
-// addCandidates announces addrs as host candidates in an answer, in its first
-// media section: all of them share one transport.
-func addCandidates(answer string, addrs []netip.Addr, port int) (string, error) {
-	if len(addrs) == 0 {
+// finishAnswer says in our answer what pion does not: the retransmission stream
+// of the video, and addrs as host candidates.
+func finishAnswer(answer string, video send.Stream, addrs []netip.Addr, port int) (string, error) {
+	if len(addrs) == 0 && video.RTX.SSRC == 0 {
 		return answer, nil
 	}
 	var s sdp.SessionDescription
@@ -96,23 +99,56 @@ func addCandidates(answer string, addrs []netip.Addr, port int) (string, error) 
 	if len(s.MediaDescriptions) == 0 {
 		return "", errors.New("own answer has no media section")
 	}
-	first := s.MediaDescriptions[0]
-	var extra []sdp.Attribute
-	for i, ip := range addrs {
-		priority := hostPreference<<24 | (extraPreference-i)<<8 | 255
-		extra = append(extra, sdp.NewAttribute("candidate",
-			fmt.Sprintf("%d 1 udp %d %s %d typ host", 9000+i, priority, ip, port)))
+	addCandidates(s.MediaDescriptions[0], addrs, port)
+	for _, m := range s.MediaDescriptions {
+		if m.MediaName.Media == "video" {
+			addRetransmission(m, video)
+		}
 	}
-	at := slices.IndexFunc(first.Attributes, func(a sdp.Attribute) bool { return a.Key == "end-of-candidates" })
-	if at < 0 {
-		at = len(first.Attributes)
-	}
-	first.Attributes = slices.Insert(first.Attributes, at, extra...)
 	out, err := s.Marshal()
 	if err != nil {
 		return "", fmt.Errorf("write own answer: %w", err)
 	}
 	return string(out), nil
+}
+
+// addCandidates announces addrs in the first media section of an answer: all of
+// them share one transport.
+func addCandidates(m *sdp.MediaDescription, addrs []netip.Addr, port int) {
+	extra := make([]sdp.Attribute, 0, len(addrs))
+	for i, ip := range addrs {
+		priority := hostPreference<<24 | (extraPreference-i)<<8 | 255
+		extra = append(extra, sdp.NewAttribute("candidate",
+			fmt.Sprintf("%d 1 udp %d %s %d typ host", 9000+i, priority, ip, port)))
+	}
+	at := slices.IndexFunc(m.Attributes, func(a sdp.Attribute) bool { return a.Key == "end-of-candidates" })
+	if at < 0 {
+		at = len(m.Attributes)
+	}
+	m.Attributes = slices.Insert(m.Attributes, at, extra...)
+}
+
+// addRetransmission groups the stream with that of its resends (RFC 5576, section
+// 4.2), which has the same attributes.
+func addRetransmission(m *sdp.MediaDescription, video send.Stream) {
+	first := -1
+	var more []sdp.Attribute
+	for i, a := range m.Attributes {
+		ssrc, rest, _ := strings.Cut(a.Value, " ")
+		if a.Key != "ssrc" || ssrc != strconv.FormatUint(uint64(video.SSRC), 10) {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		more = append(more, sdp.NewAttribute("ssrc", fmt.Sprintf("%d %s", video.RTX.SSRC, rest)))
+	}
+	if first < 0 || video.RTX.SSRC == 0 {
+		return
+	}
+	m.Attributes = slices.Insert(m.Attributes, first+len(more), more...)
+	group := sdp.NewAttribute("ssrc-group", fmt.Sprintf("FID %d %d", video.SSRC, video.RTX.SSRC))
+	m.Attributes = slices.Insert(m.Attributes, first, group)
 }
 
 // dtlsClient says whether we are the client of DTLS: unless the browser's offer

@@ -10,62 +10,75 @@ import (
 	"github.com/pion/webrtc/v3"
 
 	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/send"
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
 // errNotReady says that pion took the packet and threw it away, since the
 // keys of the connection are not there yet.
 var errNotReady = errors.New("peer: connection is not ready")
 
-// track is one of our two streams to one browser: it numbers the packets and
-// hands them to pion's writer. Issue 3's own send path takes its place. write is
-// for one goroutine at a time.
+// track is one of our two streams to one browser: what was negotiated for it,
+// and pion's writer, by which it is sent if it cannot be sent past pion.
 type track struct {
-	kind   webrtc.RTPCodecType
+	codec  packetize.Codec
 	stream string // media stream id: one per track, so that lip-sync never delays the picture
 
 	mu      sync.Mutex
-	writer  webrtc.TrackLocalWriter
-	header  rtp.Header // SSRC, payload type and extensions of every packet
+	writer  webrtc.TrackLocalWriter // nil = the browser does not take it
+	agreed  send.Stream
 	profile media.Profile
-
-	seq    uint16
-	offset uint32 // random start of the RTP time (RFC 3550, 5.1)
 }
 
 var _ webrtc.TrackLocal = (*track)(nil)
 
-func newTrack(kind webrtc.RTPCodecType) *track {
-	return &track{kind: kind, stream: "cloudretro-" + kind.String(), seq: uint16(rand.Uint32()), offset: rand.Uint32()}
+func newTrack(codec packetize.Codec) *track {
+	t := &track{codec: codec}
+	t.stream = "cloudretro-" + t.Kind().String()
+	return t
 }
 
 // Bind implements webrtc.TrackLocal: pion tells what was negotiated.
 func (t *track) Bind(ctx webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
-	codec, profile, ok := webrtc.RTPCodecParameters{}, media.ProfileBaseline, false
-	if t.kind == webrtc.RTPCodecTypeVideo {
-		codec, profile, ok = chooseH264(ctx.CodecParameters())
-	} else {
+	codec, rtx, profile, ok := webrtc.RTPCodecParameters{}, uint8(0), media.ProfileBaseline, false
+	if t.codec == packetize.Opus {
 		codec, ok = chooseOpus(ctx.CodecParameters())
+	} else {
+		codec, rtx, profile, ok = chooseVideo(t.codec, ctx.CodecParameters())
 	}
 	if !ok {
-		return codec, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, t.kind)
+		return codec, fmt.Errorf("%w: %s", webrtc.ErrUnsupportedCodec, t.Kind())
 	}
-	header := rtp.Header{Version: 2, SSRC: uint32(ctx.SSRC()), PayloadType: uint8(codec.PayloadType)}
+	agreed := send.Stream{Codec: t.codec, SSRC: uint32(ctx.SSRC()), PayloadType: uint8(codec.PayloadType)}
+	if rtx != 0 {
+		agreed.RTX = send.RTX{SSRC: otherSSRC(agreed.SSRC), PayloadType: rtx}
+	}
 	for _, e := range ctx.HeaderExtensions() {
-		if e.URI != playoutDelayURI || t.kind != webrtc.RTPCodecTypeVideo {
+		if e.ID < 1 || e.ID > 14 { // RFC 8285, section 4.2
 			continue
 		}
-		zero, err := rtp.PlayoutDelayExtension{}.Marshal()
-		if err == nil {
-			err = header.SetExtension(uint8(e.ID), zero)
-		}
-		if err != nil {
-			return codec, fmt.Errorf("set playout-delay: %w", err)
+		switch e.URI {
+		case transportCCURI:
+			agreed.TWCC = uint8(e.ID)
+		case absSendTimeURI:
+			agreed.AbsSendTime = uint8(e.ID)
+		case playoutDelayURI:
+			agreed.PlayoutDelay = uint8(e.ID)
 		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.writer, t.header, t.profile = ctx.WriteStream(), header, profile
+	t.writer, t.agreed, t.profile = ctx.WriteStream(), agreed, profile
 	return codec, nil
+}
+
+// otherSSRC is a random one that is not taken.
+func otherSSRC(taken uint32) uint32 {
+	for {
+		if ssrc := rand.Uint32(); ssrc != taken && ssrc != 0 {
+			return ssrc
+		}
+	}
 }
 
 // Unbind implements webrtc.TrackLocal.
@@ -77,7 +90,7 @@ func (t *track) Unbind(webrtc.TrackLocalContext) error {
 }
 
 // ID implements webrtc.TrackLocal.
-func (t *track) ID() string { return t.kind.String() }
+func (t *track) ID() string { return t.Kind().String() }
 
 // RID implements webrtc.TrackLocal.
 func (t *track) RID() string { return "" }
@@ -86,39 +99,35 @@ func (t *track) RID() string { return "" }
 func (t *track) StreamID() string { return t.stream }
 
 // Kind implements webrtc.TrackLocal.
-func (t *track) Kind() webrtc.RTPCodecType { return t.kind }
-
-// bound says whether the browser takes this track, and the profile it takes it in.
-func (t *track) bound() (media.Profile, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.profile, t.writer != nil
+func (t *track) Kind() webrtc.RTPCodecType {
+	if t.codec == packetize.Opus {
+		return webrtc.RTPCodecTypeAudio
+	}
+	return webrtc.RTPCodecTypeVideo
 }
 
-// write sends the payloads as packets of one RTP time, the last one marked if
-// marker is set. It returns how many bytes went out, and errNotReady if none
-// could.
-func (t *track) write(payloads [][]byte, time uint32, marker bool) (int, error) {
+// bound says whether the browser takes this track, and how; the profile is that
+// of H.264.
+func (t *track) bound() (send.Stream, media.Profile, bool) {
 	t.mu.Lock()
-	writer, header := t.writer, t.header
+	defer t.mu.Unlock()
+	return t.agreed, t.profile, t.writer != nil
+}
+
+// write is the send.Writer of a viewer that cannot be sent to past pion.
+func (t *track) write(header *rtp.Header, payload []byte) error {
+	t.mu.Lock()
+	writer := t.writer
 	t.mu.Unlock()
 	if writer == nil {
-		return 0, errNotReady
+		return errNotReady
 	}
-	total := 0
-	for i, payload := range payloads {
-		h := header
-		h.SequenceNumber, h.Timestamp = t.seq, t.offset+time
-		h.Marker = marker && i == len(payloads)-1
-		n, err := writer.WriteRTP(&h, payload)
-		if err != nil {
-			return total, fmt.Errorf("send %s: %w", t.kind, err)
-		}
-		if n == 0 {
-			return total, errNotReady
-		}
-		t.seq++
-		total += n
+	n, err := writer.WriteRTP(header, payload)
+	if err != nil {
+		return fmt.Errorf("send %s: %w", t.Kind(), err)
 	}
-	return total, nil
+	if n == 0 {
+		return errNotReady
+	}
+	return nil
 }

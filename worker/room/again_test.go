@@ -22,7 +22,7 @@ func TestComeBackAnotherWay(t *testing.T) {
 		if players, _ := s.Count(); players != 1 {
 			t.Errorf("%d players", players)
 		}
-		second := newScreen(media.ProfileBaseline)
+		second := newScreen(t, media.ProfileBaseline, g.Events().KeyFrame)
 		if err := g.Attach(second, func(l Leave) { g.left <- l }); err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestNobodyComesBack(t *testing.T) {
 		if l := <-b.left; l.Again || l.Reason == "" {
 			t.Errorf("the room ended: %+v", l)
 		}
-		if err := b.Attach(newScreen(media.ProfileMain), func(Leave) {}); !errors.Is(err, ErrClosed) {
+		if err := b.Attach(newScreen(t, media.ProfileMain, nil), func(Leave) {}); !errors.Is(err, ErrClosed) {
 			t.Errorf("attached to a room that ended: %v", err)
 		}
 		if err := <-s.result; err != nil {

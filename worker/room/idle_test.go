@@ -55,7 +55,7 @@ func TestTheCauseIsTold(t *testing.T) {
 			t.Error("Run hides the error")
 		}
 		_, late := s.Reserve(t.Context(), 0)
-		for what, err := range map[string]error{"Reserve": late, "Attach": pending.Attach(newScreen(0), nil)} {
+		for what, err := range map[string]error{"Reserve": late, "Attach": pending.Attach(newScreen(t, 0, nil), nil)} {
 			var e *signal.Error
 			if !errors.Is(err, ErrClosed) || !errors.As(err, &e) || e.Code != signal.CodeFailed || !strings.Contains(e.Message, "no game in it") {
 				t.Errorf("%s = %v", what, err)

@@ -11,6 +11,7 @@ import (
 	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/peer"
 	"github.com/cloudretro/cloudretro/worker/peer/input"
+	"github.com/cloudretro/cloudretro/worker/send"
 )
 
 // viewer is a browser, as package peer makes it. All of it may be called from
@@ -18,13 +19,12 @@ import (
 type viewer interface {
 	stream
 	Run(ctx context.Context) error
-	Profile() media.Profile
+	Control(message []byte)
 }
 
 type stream interface {
-	Video(f *peer.Frame) (taken bool)
-	Audio(s *peer.Sound)
-	Control(message []byte)
+	Profile() media.Profile
+	Viewer() *send.Viewer // not nil
 }
 
 var _ viewer = (*peer.Peer)(nil)

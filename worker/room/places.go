@@ -56,7 +56,7 @@ func (r *Room) reserve(wish int) (*Member, error) {
 
 func (r *Room) attach(m *Member, v viewer, left func(Leave)) {
 	m.viewer, m.left = v, left
-	r.publish()
+	r.sender.Attach(v.Viewer())
 	r.matchProfile()
 	if r.known {
 		m.tell(newGeometry(r.info))
@@ -75,8 +75,8 @@ func (r *Room) ended(m *Member, err error) {
 		r.remove(m, leaveText(err))
 		return
 	}
+	r.sender.Detach(m.viewer.Viewer())
 	m.viewer = nil
-	r.publish()
 	r.matchProfile()
 	m.left(Leave{Reason: leaveText(err), Again: true})
 }
@@ -100,7 +100,9 @@ func (r *Room) remove(m *Member, reason string) {
 	}
 	m.sit(0)
 	delete(r.members, m)
-	r.publish()
+	if m.viewer != nil {
+		r.sender.Detach(m.viewer.Viewer())
+	}
 	r.matchProfile()
 	if len(r.members) == 0 {
 		r.grace.Reset(r.cfg.Grace)
@@ -137,17 +139,6 @@ func (r *Room) change(m *Member, seat int) {
 		}
 	}
 	r.changed()
-}
-
-// publish makes the list that the engine's goroutine sends to.
-func (r *Room) publish() {
-	list := make([]stream, 0, len(r.members))
-	for m := range r.members {
-		if m.viewer != nil {
-			list = append(list, m.viewer)
-		}
-	}
-	r.streams.Store(&list)
 }
 
 // matchProfile sets what all viewers can decode.

@@ -30,7 +30,7 @@ func TestReload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		screen := &slowScreen{newScreen(media.ProfileMain), make(chan struct{})}
+		screen := &slowScreen{newScreen(t, media.ProfileMain, nil), make(chan struct{})}
 		left := make(chan Leave, 1)
 		if err := old.Attach(screen, func(l Leave) { left <- l }); err != nil {
 			t.Fatal(err)

@@ -2,8 +2,8 @@
 // the browsers that play and watch meet.
 //
 // One goroutine, Run, owns the room's state; everything else sends it requests.
-// Pictures and sound do not pass it: they go from the engine's goroutine, cut
-// into packets once, straight to the queues of the viewers.
+// Pictures and sound do not pass it: they go from the engine's goroutine to the
+// room's send.Sender, which has a goroutine of its own.
 package room
 
 import (
@@ -16,9 +16,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker/engine"
+	"github.com/cloudretro/cloudretro/worker/send"
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
 // firstGrace is how long a room waits for its first member at least.
@@ -56,8 +60,10 @@ type Config struct {
 	Seats  int          // 0..signal.MaxPlayers; more makes no sense to the engine
 	// Grace is how long the room outlives its last member.
 	Grace      time.Duration
-	Profile    media.Profile // that the engine begins with
-	MaxMembers int           // 0 = DefaultMaxMembers
+	Video      packetize.Codec // of the engine's pictures; 0 = H264
+	Profile    media.Profile   // that the engine begins with
+	Send       send.Config     // its Logger is replaced
+	MaxMembers int             // 0 = DefaultMaxMembers
 	// Changed is called from the room's goroutine when the numbers of players
 	// or viewers have changed; it must not block. May be nil.
 	Changed func()
@@ -69,12 +75,11 @@ type Room struct {
 	log      *slog.Logger
 	engine   gameEngine // set by Run before anything else happens
 	keys     *keyGate
-	sink     *sink
+	sender   *send.Sender
 	requests chan func()
 	started  chan struct{} // closed when engine is set
 	done     chan struct{} // closed when Run ends
 
-	streams          atomic.Pointer[[]stream] // of the attached viewers, replaced as a whole
 	players, viewers atomic.Int32
 	idle             atomic.Pointer[time.Time] // see Idle, nil while it is not
 	played           atomic.Bool               // somebody was connected
@@ -94,6 +99,9 @@ func New(cfg Config) *Room {
 	if cfg.MaxMembers == 0 {
 		cfg.MaxMembers = DefaultMaxMembers
 	}
+	if cfg.Video == 0 {
+		cfg.Video = packetize.H264
+	}
 	cfg.Seats = max(0, min(cfg.Seats, signal.MaxPlayers, engine.Ports))
 	r := &Room{
 		cfg: cfg, log: cfg.Logger.With("room", cfg.ID), profile: cfg.Profile,
@@ -101,13 +109,13 @@ func New(cfg Config) *Room {
 		members: map[*Member]struct{}{}, seats: make([]*Member, cfg.Seats),
 	}
 	r.keys = newKeyGate(func() { r.engine.RequestKeyFrame() })
-	r.sink = &sink{room: r}
-	r.streams.Store(&[]stream{})
+	cfg.Send.Logger = r.log
+	r.sender = send.New(cfg.Send)
 	return r
 }
 
 // Sink is where the room's engine must write to.
-func (r *Room) Sink() engine.Sink { return r.sink }
+func (r *Room) Sink() engine.Sink { return sink{r} }
 
 // ID is the room's name.
 func (r *Room) ID() string { return r.cfg.ID }
@@ -144,6 +152,8 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 	defer stopEngine()
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(engineCtx) }()
+	stopSending := r.send(ctx)
+	defer stopSending()
 	r.grace = time.NewTimer(max(r.cfg.Grace, firstGrace))
 	defer r.grace.Stop()
 
@@ -172,6 +182,17 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 		}
 	}
 	return result
+}
+
+// send runs the sender beside the room until the returned function is called.
+func (r *Room) send(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var group errgroup.Group
+	group.Go(func() error { return r.sender.Run(ctx) })
+	return func() {
+		cancel()
+		_ = group.Wait() // Run returns nil
+	}
 }
 
 // why is what ended ctx, for people.

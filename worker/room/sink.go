@@ -3,46 +3,29 @@ package room
 import (
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker/engine"
-	"github.com/cloudretro/cloudretro/worker/peer"
+	"github.com/cloudretro/cloudretro/worker/send"
 )
 
 // sink takes what the engine makes, in the engine's goroutine.
-type sink struct {
-	room    *Room
-	packets peer.Packetizer
-}
+type sink struct{ room *Room }
 
-var _ engine.Sink = (*sink)(nil)
+var _ engine.Sink = sink{}
 
-// Video sends a picture to all viewers. Without any nothing is done.
-func (s *sink) Video(f *media.Frame) {
-	taken := false
-	if viewers := *s.room.streams.Load(); len(viewers) > 0 {
-		if frame := s.packets.Video(f); frame != nil {
-			for _, v := range viewers {
-				taken = v.Video(frame) || taken
-			}
-		}
-	}
+// Video sends a picture to all viewers.
+func (s sink) Video(f *media.Frame) {
+	taken := s.room.sender.Video(send.Frame{Codec: s.room.cfg.Video, Data: f.Data, Key: f.Key, PTS: f.PTS})
 	if f.Key {
 		s.room.keys.Delivered(taken)
 	}
 }
 
 // Audio sends a packet of sound to all viewers.
-func (s *sink) Audio(p *media.Packet) {
-	viewers := *s.room.streams.Load()
-	sound := s.packets.Audio(p) // always: it counts the samples
-	if sound == nil {
-		return
-	}
-	for _, v := range viewers {
-		v.Audio(sound)
-	}
+func (s sink) Audio(p *media.Packet) {
+	s.room.sender.Audio(send.Sound{Data: p.Data, PTS: p.PTS, Duration: p.Duration})
 }
 
 // Event tells the pages what happened to the game.
-func (s *sink) Event(ev engine.Event) {
+func (s sink) Event(ev engine.Event) {
 	_ = s.room.do(func() { s.room.happened(ev) })
 }
 

@@ -1,0 +1,93 @@
+package peer
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/cloudretro/cloudretro/worker/peer/peertest"
+)
+
+// idle is a peer that does not run.
+func idle(t *testing.T) *Peer {
+	t.Helper()
+	p, err := listen(t, Config{Address: "127.0.0.1"}).Open(newWatcher().events(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+func TestControlQueueIsBounded(t *testing.T) {
+	p := idle(t)
+	for range controlQueue + 7 {
+		p.Control([]byte("x"))
+	}
+	if got := p.Stats().ControlsDropped; got != 7 {
+		t.Errorf("%d dropped, want 7", got)
+	}
+}
+
+func TestCloseBeforeAnything(t *testing.T) {
+	p, err := listen(t, Config{Address: "127.0.0.1"}).Open(newWatcher().events(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Close()
+	p.Close()
+	if err := p.Run(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("Run after Close = %v", err)
+	}
+	if _, err := p.Answer(t.Context(), peertest.New(t, peertest.Options{}).Offer(), ""); err == nil {
+		t.Error("Answer after Close succeeded")
+	}
+}
+
+const minimalOffer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+
+func TestCheckOffer(t *testing.T) {
+	video := "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=recvonly\r\n"
+	tests := []struct {
+		name, sdp string
+		ok        bool
+	}{
+		{"video only", minimalOffer + video, true},
+		{"empty", "", false},
+		{"no sections", minimalOffer, false},
+		{"two videos", minimalOffer + video + video, false},
+		{"sends video", minimalOffer + strings.Replace(video, "recvonly", "sendrecv", 1), false},
+		{"unknown section", minimalOffer + video + "m=text 9 RTP/AVP 1\r\n", false},
+		{"huge", minimalOffer + video + strings.Repeat("a=x\r\n", maxSDP/5), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := CheckOffer(tt.sdp)
+			if (err == nil) != tt.ok || (err != nil && !errors.Is(err, ErrOffer)) {
+				t.Errorf("CheckOffer = %v", err)
+			}
+		})
+	}
+}
+
+func FuzzCheckOffer(f *testing.F) {
+	f.Add(minimalOffer + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=recvonly\r\n")
+	f.Fuzz(func(t *testing.T, offer string) {
+		if err := CheckOffer(offer); err != nil && !errors.Is(err, ErrOffer) {
+			t.Errorf("unclassified: %v", err)
+		}
+	})
+}
+
+func TestPionLogsAreQuiet(t *testing.T) {
+	var out bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&out, nil))
+	l := pionLogs{log}.NewLogger("ice")
+	l.Error("bad datagram")
+	l.Warnf("%d", 1)
+	if out.Len() != 0 {
+		t.Errorf("a stranger wrote to the log: %s", out.String())
+	}
+}

@@ -1,0 +1,35 @@
+package peer
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/pion/webrtc/v3"
+)
+
+// Bounds of RTCP.
+const (
+	maxBadRTCP = 1000 // malformed packets of one stream that are put up with
+	maxRTCP    = 1500 // bytes of a compound packet
+)
+
+// readRTCP hands what the browser reports on one stream to the viewer, until the
+// stream is closed. pion has decrypted it.
+func (p *Peer) readRTCP(s *webrtc.RTPSender, t *track) {
+	buf := make([]byte, maxRTCP)
+	for bad := 0; bad < maxBadRTCP; {
+		n, _, err := s.Read(buf)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
+			return
+		}
+		agreed, _, _ := t.bound()
+		if viewer := p.viewer.Load(); err == nil && viewer != nil {
+			err = viewer.Feedback(buf[:n], agreed.SSRC)
+		}
+		if err != nil {
+			bad++ // malformed; the next one may be well
+		}
+	}
+	p.finish(fmt.Errorf("%w: it sends malformed RTCP", ErrLost))
+}

@@ -24,8 +24,8 @@ var errFraming = errors.New("neither STUN nor ChannelData")
 func padded(n int) int { return (n + 3) &^ 3 }
 
 // messageSize is the size of the message that p begins with, and with its
-// padding; 0 means that p is too short to tell. Control messages which pion/turn
-// would not take are an error.
+// padding, at most chunkSize; 0 means that p is too short to tell. Messages that
+// could be neither relayed nor given to pion/turn are an error.
 func messageSize(p []byte) (size, withPadding int, err error) {
 	if len(p) == 0 {
 		return 0, 0, nil
@@ -38,6 +38,9 @@ func messageSize(p []byte) (size, withPadding int, err error) {
 	}
 	n := int(binary.BigEndian.Uint16(p[2:]))
 	if isChannelData(p) {
+		if channelHeader+n > maxDatagram {
+			return 0, 0, errFraming // fits into no datagram, and no buffer
+		}
 		return channelHeader + n, padded(channelHeader + n), nil
 	}
 	if n%4 != 0 || stunHeader+n >= maxControl || len(p) >= 8 && binary.BigEndian.Uint32(p[4:]) != stunCookie {
@@ -79,45 +82,47 @@ func (f *framer) buffer() []byte {
 	return f.small
 }
 
-// space is where the next Read goes; it is never empty after next said that
-// there is no message.
+// space is where the next Read goes. It is never empty after rewind.
 func (f *framer) space() []byte { return f.buffer()[f.end:] }
 
 // filled says that n bytes were read into space.
 func (f *framer) filled(n int) { f.end += n }
 
-// next is the next message without its padding, valid until space is written
-// to; nil means that there is none yet.
+// next is the next message without its padding, valid until rewind; nil means
+// that there is none yet.
 func (f *framer) next() ([]byte, error) {
 	p := f.buffer()[f.begin:f.end]
+	if len(p) == 0 {
+		return nil, nil
+	}
 	if f.framing == Datagram {
-		f.begin, f.end = 0, 0
-		if len(p) == 0 || isChannelData(p) || isSTUN(p) && len(p) < maxControl {
+		f.begin = f.end
+		if isChannelData(p) || isSTUN(p) && len(p) < maxControl {
 			return p, nil
 		}
 		return nil, errFraming
 	}
 	size, whole, err := messageSize(p)
-	if err != nil {
+	if err != nil || size == 0 || len(p) < whole {
 		return nil, err
-	}
-	if size == 0 || len(p) < whole {
-		f.rewind(whole)
-		return nil, nil
 	}
 	f.begin += whole
 	return p[:size], nil
 }
 
 // rewind moves the beginning of a message to the front of a buffer that has
-// room for all of it.
-func (f *framer) rewind(whole int) {
+// room for all of it. It is called when next has no more.
+func (f *framer) rewind() {
 	rest := f.buffer()[f.begin:f.end]
+	whole := len(rest)
+	if f.framing == Stream {
+		_, whole, _ = messageSize(rest) // next has told of errors
+	}
 	switch {
 	case f.large == nil && whole > len(f.small):
 		f.large = f.chunks.Get().(*chunk)
 		copy(f.large.data[:], rest)
-	case f.large != nil && whole <= len(f.small) && len(rest) < len(f.small):
+	case f.large != nil && whole <= len(f.small):
 		copy(f.small, rest)
 		f.free()
 	default:

@@ -222,10 +222,15 @@ func (s *stream) consume(f *framer) error {
 	l := s.streams.listener
 	out := l.relay.boxes.Get().(*outbox)
 	out.now = l.relay.now()
-	defer func() {
-		out.flush()
-		l.relay.boxes.Put(out)
-	}()
+	err := s.forward(out, f)
+	out.flush() // before the buffer moves
+	l.relay.boxes.Put(out)
+	f.rewind()
+	return err
+}
+
+func (s *stream) forward(out *outbox, f *framer) error {
+	l := s.streams.listener
 	var b *binding
 	for {
 		p, err := f.next()
@@ -233,12 +238,12 @@ func (s *stream) consume(f *framer) error {
 		case err != nil:
 			l.counters[out.slot].dropped[DropMalformed].Add(1)
 			return err
-		case len(p) == 0:
+		case p == nil:
 			return nil
 		case isChannelData(p):
 			b = l.up(out, s.from, p, b)
 		default:
-			out.flush()
+			out.flush() // data does not wait for pion/turn
 			s.deliver(p)
 			l.counters[out.slot].control.Add(1)
 		}

@@ -1,0 +1,315 @@
+package send
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/pion/rtcp"
+
+	"github.com/cloudretro/cloudretro/worker/send/batch"
+	"github.com/cloudretro/cloudretro/worker/send/seal"
+)
+
+func profiles() []seal.Profile {
+	return []seal.Profile{seal.AEADAES128GCM, seal.AEADAES256GCM, seal.AES128CMHMACSHA180}
+}
+
+// TestResendPlain asks for packets of a browser without RTX: it gets the same
+// bytes again.
+func TestResendPlain(t *testing.T) {
+	for _, p := range profiles() {
+		t.Run(p.String(), func(t *testing.T) {
+			r := newRig(t, "127.0.0.1", batch.Config{})
+			w := r.watch(videoStream(), Stream{}, p)
+			picture := accessUnit(5_000, true)
+			r.picture(picture, true)
+			r.turns()
+			var sent [][]byte
+			for range packetsOf(picture) {
+				sent = append(sent, bytes.Clone(w.raw()))
+			}
+			for _, i := range []int{1, 3} {
+				w.feed(videoSSRC, nack(binary.BigEndian.Uint16(sent[i][2:])))
+				r.turns()
+				if again := w.raw(); !bytes.Equal(again, sent[i]) {
+					t.Errorf("packet %d: other bytes than the first time", i)
+				}
+			}
+			if got := w.Stats(); got.ResentPlain != 2 || got.Packets != uint64(len(sent)+2) {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestResendRTX checks RFC 4588 with pion's parser: payload type and SSRC of the
+// retransmission stream, the original number before the original payload, own
+// consecutive numbers, the next transport-wide number.
+func TestResendRTX(t *testing.T) {
+	for _, p := range profiles() {
+		t.Run(p.String(), func(t *testing.T) {
+			r := newRig(t, "127.0.0.1", batch.Config{})
+			w := r.watch(withRTX(videoStream()), Stream{}, p)
+			picture := accessUnit(5_000, true)
+			r.picture(picture, true)
+			r.turns()
+			sent := w.want(picture, maxPayload)
+			number := binary.BigEndian.Uint16(sent[len(sent)-1].GetExtension(3))
+			var last uint16
+			for i, lost := range sent {
+				w.feed(videoSSRC, nack(lost.SequenceNumber))
+				r.turns()
+				again := w.receive()
+				if again.SSRC != rtxSSRC || again.PayloadType != 97 || again.Timestamp != lost.Timestamp || again.Marker != lost.Marker {
+					t.Errorf("packet %d: header %+v for %+v", i, again.Header, lost.Header)
+				}
+				if binary.BigEndian.Uint16(again.Payload) != lost.SequenceNumber || !bytes.Equal(again.Payload[2:], lost.Payload) {
+					t.Errorf("packet %d: not the payload that was lost", i)
+				}
+				if number++; binary.BigEndian.Uint16(again.GetExtension(3)) != number {
+					t.Errorf("packet %d: transport-wide number %x, want %x", i, again.GetExtension(3), number)
+				}
+				if i > 0 && again.SequenceNumber != last+1 {
+					t.Errorf("packet %d: number %d after %d", i, again.SequenceNumber, last)
+				}
+				last = again.SequenceNumber
+			}
+			if got := w.Stats(); got.ResentRTX != uint64(len(sent)) || got.ResentPlain != 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestResendRefused(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	picture := accessUnit(100_000, true)
+	r.picture(picture, true)
+	r.turns()
+	first := w.want(picture, maxPayload)[0].SequenceNumber
+	newest := first
+	for range 12 { // 1.2 MB, more than the ring holds
+		r.picture(picture, true)
+		r.turns()
+		sent := w.want(picture, maxPayload)
+		newest = sent[len(sent)-1].SequenceNumber
+	}
+	asked := w.asked
+	tests := []struct {
+		name     string
+		sequence uint16
+		count    func(Counts) uint64
+		keys     int
+	}{
+		{"overwritten", first, func(c Counts) uint64 { return c.RefusedGone }, 1},
+		{"never sent", newest + 1, func(c Counts) uint64 { return c.RefusedUnknown }, 0},
+		{"long ago", newest - 20_000, func(c Counts) uint64 { return c.RefusedGone }, 1},
+	}
+	for _, test := range tests {
+		before := test.count(w.Stats().Counts)
+		w.feed(videoSSRC, nack(test.sequence))
+		r.turns()
+		w.silent()
+		if got := test.count(w.Stats().Counts) - before; got != 1 {
+			t.Errorf("%s: counted %d times", test.name, got)
+		}
+		if asked += test.keys; w.asked != asked {
+			t.Errorf("%s: %d key frames asked for, want %d", test.name, w.asked, asked)
+		}
+	}
+}
+
+// TestResendSoon asks for one packet again and again.
+func TestResendSoon(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	picture := accessUnit(500, true)
+	r.picture(picture, true)
+	r.turns()
+	lost := w.want(picture, maxPayload)[0].SequenceNumber
+	ask := func() uint64 {
+		w.feed(videoSSRC, nack(lost, lost))
+		r.turns()
+		return w.Stats().ResentPlain
+	}
+	if got := ask(); got != 1 {
+		t.Fatalf("sent again %d times", got)
+	}
+	r.advance(leastRepeat - 1)
+	if got := ask(); got != 1 {
+		t.Errorf("sent again %d times within 10 ms", got)
+	}
+	r.advance(1)
+	if got := ask(); got != 2 {
+		t.Errorf("sent again %d times, want 2 after 10 ms", got)
+	}
+	w.round.Store(int64(80 * time.Millisecond))
+	r.advance(79 * time.Millisecond)
+	if got := ask(); got != 2 {
+		t.Errorf("sent again %d times within a round trip", got)
+	}
+	r.advance(time.Millisecond)
+	if got := ask(); got != 3 {
+		t.Errorf("sent again %d times, want 3 after a round trip", got)
+	}
+}
+
+// TestResendBudget lets a browser ask for everything: it gets what the budget
+// allows, and more with time.
+func TestResendBudget(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	picture := accessUnit(250_000, true)
+	r.picture(picture, true)
+	r.turns()
+	var all []uint16
+	for _, p := range w.want(picture, maxPayload) {
+		all = append(all, p.SequenceNumber)
+	}
+	w.feed(videoSSRC, nack(all...))
+	r.turns()
+	got := w.Stats()
+	if bytes := got.ResentPlain * 1200; bytes > budgetBytes || bytes < budgetBytes-3000 {
+		t.Errorf("%d packets sent again", got.ResentPlain)
+	}
+	if got.ResentPlain+got.RefusedBudget != uint64(len(all)) {
+		t.Errorf("%+v", got.Counts)
+	}
+	r.advance(time.Second)
+	w.feed(videoSSRC, nack(all[len(all)-50:]...))
+	r.turns()
+	if more := w.Stats().ResentPlain - got.ResentPlain; more != 50 {
+		t.Errorf("%d packets after a second, want 50", more)
+	}
+}
+
+func TestBudget(t *testing.T) {
+	var b budget
+	if !b.take(budgetBytes, time.Hour) || b.take(1, time.Hour) {
+		t.Error("the bucket does not start full, or overflows")
+	}
+	if b.take(1, time.Hour-time.Minute) {
+		t.Error("a clock that goes back fills the bucket")
+	}
+	if !b.take(budgetRate/10, time.Hour+100*time.Millisecond) || b.take(100, time.Hour+100*time.Millisecond) {
+		t.Error("refilled with another rate")
+	}
+}
+
+// TestFeedback checks what each kind of RTCP does, and that a block for another
+// stream does nothing.
+func TestFeedback(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), audioStream(), seal.AEADAES128GCM)
+	asked := w.asked
+	tests := []struct {
+		name   string
+		ssrc   uint32
+		packet rtcp.Packet
+		keys   int
+	}{
+		{"PLI", videoSSRC, &rtcp.PictureLossIndication{MediaSSRC: videoSSRC}, 1},
+		{"FIR", videoSSRC, &rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: videoSSRC, SequenceNumber: 7}}}, 1},
+		{"PLI for another stream", videoSSRC, &rtcp.PictureLossIndication{MediaSSRC: audioSSRC}, 0},
+		{"PLI that pion gives to the other stream too", audioSSRC, &rtcp.PictureLossIndication{MediaSSRC: videoSSRC}, 0},
+		{"PLI for nobody", 5, &rtcp.PictureLossIndication{MediaSSRC: 5}, 0},
+	}
+	for _, test := range tests {
+		w.feed(test.ssrc, test.packet)
+		r.turns()
+		if asked += test.keys; w.asked != asked {
+			t.Errorf("%s: %d key frames asked for, want %d", test.name, w.asked, asked)
+			asked = w.asked
+		}
+	}
+	if got := w.Stats().KeyFramesAsked; got != 2 {
+		t.Errorf("%d key frames counted", got)
+	}
+	if err := w.Feedback([]byte{0x81, 206, 0, 9}, videoSSRC); err == nil || w.Stats().FeedbackBad != 1 {
+		t.Error("malformed RTCP went by unnoticed")
+	}
+}
+
+// TestInbox overflows it: what is too much is dropped, nothing blocks.
+func TestInbox(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	asked := w.asked
+	for range inboxSize + 3 {
+		w.feed(videoSSRC, &rtcp.PictureLossIndication{MediaSSRC: videoSSRC})
+	}
+	r.turns()
+	if got := w.Stats(); got.FeedbackDropped != 3 || w.asked-asked != inboxSize {
+		t.Errorf("%d dropped, %d acted on", got.FeedbackDropped, w.asked-asked)
+	}
+	w.feed(videoSSRC, &rtcp.PictureLossIndication{MediaSSRC: videoSSRC})
+	r.turns()
+	if w.asked-asked != inboxSize+1 {
+		t.Error("the inbox stays full")
+	}
+}
+
+// TestReceiverReport checks round trip and loss, and that NTP times come back
+// right from what a sender report said.
+func TestReceiverReport(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	r.picture(accessUnit(500, true), true)
+	r.turns()
+	r.picture(accessUnit(500, false), false)
+	r.turns()
+	if len(w.reports) == 0 {
+		t.Fatal("no sender report")
+	}
+	sent := w.reports[0]
+	r.advance(130 * time.Millisecond)
+	w.feed(videoSSRC, &rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{
+		SSRC: videoSSRC, FractionLost: 64, LastSenderReport: uint32(sent.NTPTime >> 16), Delay: 65536 / 10,
+	}}})
+	r.turns()
+	got := w.Stats()
+	if got.RoundTrip < 29*time.Millisecond || got.RoundTrip > 47*time.Millisecond || got.Loss != 0.25 {
+		t.Errorf("round trip %s, loss %v", got.RoundTrip, got.Loss)
+	}
+}
+
+// FuzzFeedback gives a viewer whatever a browser might send.
+func FuzzFeedback(f *testing.F) {
+	for _, p := range []rtcp.Packet{
+		nack(1, 2, 3, 0xffff), &rtcp.PictureLossIndication{MediaSSRC: videoSSRC},
+		&rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: videoSSRC}}},
+		&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: videoSSRC, FractionLost: 255, LastSenderReport: 9}}},
+		&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6, SSRCs: []uint32{videoSSRC}},
+		&rtcp.TransportLayerCC{
+			Header: rtcp.Header{Count: 15, Type: 205, Length: 5}, MediaSSRC: videoSSRC, PacketStatusCount: 2,
+			PacketChunks: []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{PacketStatusSymbol: 1, RunLength: 2}},
+			RecvDeltas:   []*rtcp.RecvDelta{{Type: 1, Delta: 250}, {Type: 1, Delta: 250}},
+		},
+	} {
+		b, err := p.Marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	r := newRig(f, "127.0.0.1", batch.Config{})
+	video := r.watch(withRTX(videoStream()), audioStream(), seal.AEADAES128GCM)
+	r.picture(accessUnit(20_000, true), true)
+	r.turns()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		before := video.Stats()
+		_ = video.Feedback(b, videoSSRC)
+		r.advance(time.Millisecond)
+		r.turns()
+		after := video.Stats()
+		if sent := after.Bytes - before.Bytes; sent > budgetBytes {
+			t.Fatalf("%d bytes of RTCP made us send %d", len(b), sent)
+		}
+		if after.SealErrors != 0 {
+			t.Fatal("a packet could not be sealed")
+		}
+	})
+}

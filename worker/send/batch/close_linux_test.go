@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 )
 
 // folder counts what a folder of /proc lists.
@@ -100,8 +101,13 @@ func TestCloseLeaksNothing(t *testing.T) {
 func TestCloseWakesAReaderThatWaits(t *testing.T) {
 	for name, addr := range families(t) {
 		t.Run(name, func(t *testing.T) {
-			for range 20 {
+			for i := range 20 {
 				c := listen(t, addr, Config{})
+				if i%2 == 1 { // it waits in poll(2) then
+					if err := c.SetReadDeadline(time.Now().Add(time.Hour)); err != nil {
+						t.Fatal(err)
+					}
+				}
 				ended := make(chan error)
 				go func() {
 					_, _, err := c.ReadFrom(make([]byte, 1))

@@ -78,6 +78,9 @@ func (c *Conn) sendOne(p []byte, to netip.AddrPort) error {
 
 // plain takes off what package net wraps around an error.
 func plain(err error) error {
+	if err == nil {
+		return nil
+	}
 	var errno syscall.Errno
 	switch {
 	case errors.Is(err, net.ErrClosed):

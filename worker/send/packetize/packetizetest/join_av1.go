@@ -2,6 +2,7 @@ package packetizetest
 
 import (
 	"fmt"
+	"math"
 )
 
 // joinAV1 follows the AOMedia RTP specification, section 4.4.
@@ -65,12 +66,16 @@ func elementsAV1(p []byte) ([][]byte, error) {
 	return elements, nil
 }
 
-// sizeAV1 reads a leb128 number below 2^28; used is 0 if there is none.
+// sizeAV1 reads a leb128 number below 2^32 in any of its forms (AV1
+// specification, section 4.10.5); used is 0 if there is none.
 func sizeAV1(b []byte) (v, used int) {
-	for used < min(len(b), 4) {
+	for used < min(len(b), 8) {
 		v += int(b[used]&0x7f) << (7 * used)
 		used++
 		if b[used-1] < 0x80 {
+			if v > math.MaxUint32 {
+				return 0, 0
+			}
 			return v, used
 		}
 	}

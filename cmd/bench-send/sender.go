@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -64,9 +65,10 @@ const tail = 6
 
 // sender is the process whose cost is measured.
 type sender struct {
-	role role
-	path path
-	next uint64 // number of the next picture
+	role     role
+	path     path
+	next     uint64      // number of the next picture
+	keyAsked atomic.Bool // a viewer waits for a key frame
 }
 
 func newSender(r role) (*sender, error) {
@@ -76,7 +78,11 @@ func newSender(r role) (*sender, error) {
 	case "baseline":
 		s.path, err = newBaseline(r.IP)
 	case "ours":
-		s.path, err = newOurs(r)
+		if r.RealTime {
+			s.path, err = newProduct(r, &s.keyAsked)
+		} else {
+			s.path, err = newOurs(r)
+		}
 	case "floor":
 		s.path, err = newFloor(r.IP)
 	default:
@@ -148,7 +154,7 @@ func (s *sender) stream(p *pictures, n int) error {
 		if s.role.RealTime {
 			time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / fps)))
 		}
-		key := s.next%keyEvery == 0
+		key := s.keyAsked.Swap(false) || s.next%keyEvery == 0
 		if err := s.path.send(p.at(s.next, key), key, s.next); err != nil {
 			return fmt.Errorf("picture %d: %w", s.next, err)
 		}

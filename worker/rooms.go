@@ -209,7 +209,7 @@ func (w *Worker) openRoom(ctx context.Context, game string) (*running, error) {
 	}
 	cfg := w.cfg.Engine
 	cfg.Logger = log
-	run, err := w.open(cfg, spec, r.Sink())
+	run, err := w.open(cfg, spec, watched{r.Sink(), w})
 	if err != nil {
 		remove()
 		return nil, signal.Errorf(signal.CodeFailed, "the game cannot be started: %v", err)

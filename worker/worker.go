@@ -44,6 +44,7 @@ type Worker struct {
 	rooms    rooms
 	sessions sessions
 	sending  send.Stats // of all rooms
+	gaps     gaps
 }
 
 // New checks cfg and binds the media port and the probe, so that a port in use
@@ -192,16 +193,14 @@ func (w *Worker) ProbeAddr() net.Addr {
 // Status is a worker in numbers.
 type Status struct {
 	Rooms, Sessions, Games int
-	Coordinators           int // joined just now
-	Media                  send.Totals
-	Sockets                []batch.Stats // of the media port, one for each address
+	Coordinators           int      // joined just now
+	SandboxGaps            []string // parts of the sandbox around core processes that this host lacks, as far as games have run
 }
 
 // Status counts, for the operators' door.
 func (w *Worker) Status() Status {
 	s := Status{
-		Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games()),
-		Media: w.sending.Snapshot(), Sockets: w.media.Sockets(),
+		Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games()), SandboxGaps: w.gaps.list(),
 	}
 	for _, l := range w.links {
 		if l.joined() {
@@ -210,6 +209,13 @@ func (w *Worker) Status() Status {
 	}
 	return s
 }
+
+// Media counts what was sent to all browsers so far.
+func (w *Worker) Media() send.Totals { return w.sending.Snapshot() }
+
+// Sockets counts what the sockets of the media port have done, one for each
+// address of this host.
+func (w *Worker) Sockets() []batch.Stats { return w.media.Sockets() }
 
 func (w *Worker) roomsChanged() {
 	w.rooms.wake()

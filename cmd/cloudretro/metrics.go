@@ -86,6 +86,29 @@ func labelled[S any, N number](kind prometheus.ValueType, name, help, label stri
 	}}
 }
 
+// distribution is a histogram: how many were at most each bound and above the one
+// before it. Bounds rise; one more count than bounds are those above all of them.
+type distribution struct {
+	bounds []float64
+	counts []uint64
+	sum    float64
+}
+
+// histogram is a distribution of what happened so far.
+func histogram[S any](name, help string, of func(S) distribution) metric[S] {
+	return metric[S]{prometheus.NewDesc(name, help, nil, nil), func(s S, d *prometheus.Desc, to chan<- prometheus.Metric) {
+		h := of(s)
+		buckets, total := make(map[float64]uint64, len(h.bounds)), uint64(0)
+		for i, n := range h.counts {
+			total += n
+			if i < len(h.bounds) {
+				buckets[h.bounds[i]] = total
+			}
+		}
+		to <- prometheus.MustNewConstHistogram(d, total, h.sum, buckets)
+	}}
+}
+
 // newRegistry gathers what the roles and the Go runtime tell.
 func newRegistry(roles []prometheus.Collector) (*prometheus.Registry, error) {
 	registry := prometheus.NewRegistry()

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker"
@@ -58,18 +56,8 @@ func (h *house) addWorker() error {
 		}
 		return nil
 	}})
-	h.metrics = append(h.metrics, workerMetrics(w))
+	h.metrics = append(h.metrics, workerMetrics(w), mediaMetrics(w), socketMetrics(w))
 	return nil
-}
-
-// workerMetrics are a worker in numbers.
-func workerMetrics(w *worker.Worker) prometheus.Collector {
-	return collect(w.Status,
-		gauge("worker_rooms", "Games that run.", func(s worker.Status) int { return s.Rooms }),
-		gauge("worker_sessions", "Browsers that play or watch.", func(s worker.Status) int { return s.Sessions }),
-		gauge("worker_games", "Games on offer.", func(s worker.Status) int { return s.Games }),
-		gauge("worker_coordinators", "Coordinators that are joined.", func(s worker.Status) int { return s.Coordinators }),
-	)
 }
 
 // workerConfig is what of cfg a worker takes.

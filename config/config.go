@@ -155,25 +155,43 @@ type Audio struct {
 type Turn struct {
 	Listeners          []Listener    `yaml:"listeners"`
 	PublicAddress      string        `yaml:"publicAddress"` // "" = where the browser found the coordinator
-	RelayAddress       string        `yaml:"relayAddress"`  // IPv4 announced for relayed sockets, "" = this machine's
+	RelayAddress       []string      `yaml:"relayAddress"`  // announced for relayed sockets, one IPv4 and one IPv6 at most, empty = this machine's
+	TLS                Certificate   `yaml:"tls"`           // of listeners with TLS or DTLS
+	Sockets            int           `yaml:"sockets"`       // of each UDP listener, 0 = one for each CPU
 	Realm              string        `yaml:"realm"`
+	Users              []User        `yaml:"users"` // static ones
 	Peers              []string      `yaml:"peers"` // further addresses that may be relayed to, as turn.ParsePeer reads them
 	CredentialTTL      time.Duration `yaml:"credentialTTL"`
 	MaxAllocations     int           `yaml:"maxAllocations"`
-	MaxPerUser         int           `yaml:"maxPerUser"`         // allocations of one credential
+	MaxPerUser         int           `yaml:"maxPerUser"`         // allocations of one minted credential
+	MaxPerAddress      int           `yaml:"maxPerAddress"`      // allocations of one client's address, 0 = no bound
+	MaxBandwidth       int           `yaml:"maxBandwidth"`       // bit/s of one allocation, 0 = no bound
+	DrainGrace         time.Duration `yaml:"drainGrace"`         // how long a gate that is told to end waits for its relays
 	CoordinatorAddress []string      `yaml:"coordinatorAddress"` // empty = Worker.Network.CoordinatorAddress
 }
 
 // Listener is one socket of the gate.
 type Listener struct {
-	Protocol string `yaml:"protocol"` // udp
+	Protocol string `yaml:"protocol"` // udp, tcp, tls or dtls
 	Address  string `yaml:"address"`  // [host]:port
+}
+
+// Certificate names the files of a certificate; both or none.
+type Certificate struct {
+	Cert string `yaml:"cert"` // PEM, with the chain
+	Key  string `yaml:"key"`  // PEM
+}
+
+// User is a static user of the gate.
+type User struct {
+	Username string `yaml:"username"`
+	Password string `yaml:"password" secret:"true"`
 }
 
 // Secrets are what roles prove themselves with.
 type Secrets struct {
-	Worker string `yaml:"worker" secret:"true"`
-	Turn   string `yaml:"turn" secret:"true"` // "" = derived from Worker
+	Worker string   `yaml:"worker" secret:"true"`
+	Turn   []string `yaml:"turn" secret:"true"` // the newest first, empty = derived from Worker
 }
 
 // Ops is the operators' door.

@@ -54,7 +54,7 @@ func TestDefault(t *testing.T) {
 		"scale":       cfg.Encoder.Video.Scale == 2,
 		"crf":         cfg.Encoder.Video.H264.CRF == 20,
 		"frame":       cfg.Encoder.Audio.Frame == 10*time.Millisecond,
-		"listeners":   reflect.DeepEqual(cfg.Turn.Listeners, []Listener{{"udp", ":3478"}}),
+		"listeners":   reflect.DeepEqual(cfg.Turn.Listeners, []Listener{{"udp", ":3478"}, {"tcp", ":3478"}}),
 		"nes":         cfg.Emulator.Libretro.Cores.List["nes"].Lib == "nestopia_libretro",
 		"nes players": cfg.Emulator.Libretro.Cores.List["nes"].Players == 2,
 		"ops":         cfg.Ops.Address == ":9090",

@@ -24,9 +24,7 @@ func maskSecrets(v reflect.Value) {
 		field, tag := v.Field(i), v.Type().Field(i).Tag
 		switch {
 		case tag.Get("secret") != "":
-			if field.String() != "" {
-				field.SetString(mask)
-			}
+			maskField(field)
 		case field.Kind() == reflect.Struct:
 			maskSecrets(field)
 		case field.Kind() == reflect.Slice && field.Type().Elem().Kind() == reflect.Struct:
@@ -37,6 +35,22 @@ func maskSecrets(v reflect.Value) {
 			}
 			field.Set(clone)
 		}
+	}
+}
+
+// maskField masks a secret text, or each of a list of them, where it is set.
+func maskField(field reflect.Value) {
+	switch {
+	case field.Kind() == reflect.Slice:
+		masked := make([]string, field.Len())
+		for i := range masked {
+			masked[i] = mask
+		}
+		if len(masked) > 0 {
+			field.Set(reflect.ValueOf(masked))
+		}
+	case field.String() != "":
+		field.SetString(mask)
 	}
 }
 

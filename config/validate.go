@@ -17,9 +17,10 @@ import (
 
 // Bounds that more than one place knows.
 const (
-	minSecret  = 16 // characters
-	maxPlayers = 8  // as signal.MaxPlayers
-	maxScale   = 4  // as the core process allows
+	minSecret    = 16 // characters
+	maxListeners = 16 // as signal.MaxURLs
+	maxPlayers   = 8  // as signal.MaxPlayers
+	maxScale     = 4  // as the core process allows
 )
 
 // validator collects what is out of range.
@@ -35,7 +36,9 @@ func (c Config) validate() Problems {
 	v.turn(c.Turn)
 	v.emulator(c.Emulator.Libretro.Cores)
 	v.secret("secrets.worker", c.Secrets.Worker)
-	v.secret("secrets.turn", c.Secrets.Turn)
+	for i, s := range c.Secrets.Turn {
+		v.secret(index("secrets.turn", i), s)
+	}
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	return v.problems
@@ -93,21 +96,65 @@ func (v *validator) media(c Config) {
 func (v *validator) turn(t Turn) {
 	for i, l := range t.Listeners {
 		key := index("turn.listeners", i)
-		v.oneOf(key+".protocol", l.Protocol, "udp")
+		v.oneOf(key+".protocol", l.Protocol, "udp", "tcp", "tls", "dtls")
 		v.address(key+".address", l.Address)
 	}
-	v.host("turn.publicAddress", t.PublicAddress)
-	if ip, err := netip.ParseAddr(t.RelayAddress); t.RelayAddress != "" && (err != nil || !ip.Is4()) {
-		v.add("turn.relayAddress", "%q is no IPv4 address", t.RelayAddress)
+	if len(t.Listeners) > maxListeners {
+		v.add("turn.listeners", "has %d entries; give at most %d", len(t.Listeners), maxListeners)
 	}
+	v.host("turn.publicAddress", t.PublicAddress)
+	v.relayAddress(t.RelayAddress)
+	if (t.TLS.Cert == "") != (t.TLS.Key == "") {
+		v.add("turn.tls", "names only one file; set turn.tls.cert and turn.tls.key, or neither for a self-made certificate")
+	}
+	v.users(t.Users)
+	between(v, "turn.sockets", t.Sockets, 0, 64)
 	between(v, "turn.maxAllocations", t.MaxAllocations, 1, 60_000)
 	between(v, "turn.maxPerUser", t.MaxPerUser, 1, 60_000)
+	between(v, "turn.maxPerAddress", t.MaxPerAddress, 0, 60_000)
+	if t.MaxBandwidth != 0 {
+		between(v, "turn.maxBandwidth", t.MaxBandwidth, 100_000, 100_000_000_000)
+	}
+	between(v, "turn.drainGrace", t.DrainGrace, 0, 24*time.Hour)
 	if t.Realm == "" || len(t.Realm) > 128 || strings.ContainsAny(t.Realm, "\"\\\r\n\x00") {
 		v.add("turn.realm", "%q; 1 to 128 characters without quotes are allowed", t.Realm)
 	}
 	between(v, "turn.credentialTTL", t.CredentialTTL, time.Minute, 24*time.Hour)
 	if len(t.CoordinatorAddress) > 0 {
 		v.peers("turn.coordinatorAddress", t.CoordinatorAddress)
+	}
+}
+
+// relayAddress checks the addresses of relayed sockets, one of a family.
+func (v *validator) relayAddress(list []string) {
+	families := map[bool]bool{}
+	for i, text := range list {
+		ip, err := netip.ParseAddr(text)
+		ip = ip.Unmap()
+		switch key := index("turn.relayAddress", i); {
+		case err != nil || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "":
+			v.add(key, "%q is no IP address of one host", text)
+		case families[ip.Is6()]:
+			v.add(key, "%q is a second address of its family; give at most one IPv4 and one IPv6 address", text)
+		}
+		families[ip.Is6()] = true
+	}
+}
+
+// users checks the static users of the gate, without ever naming a password.
+func (v *validator) users(list []User) {
+	seen := map[string]bool{}
+	for i, u := range list {
+		key := index("turn.users", i)
+		switch {
+		case u.Username == "" || len(u.Username) > 128 || strings.ContainsFunc(u.Username, func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }):
+			v.add(key+".username", "%q; 1 to 128 printable characters without ':' are allowed", u.Username)
+		case seen[u.Username]:
+			v.add(key+".username", "%q stands here twice; keep one", u.Username)
+		case u.Password == "":
+			v.add(key+".password", "is empty; set one")
+		}
+		seen[u.Username] = true
 	}
 }
 

@@ -38,17 +38,25 @@ func TestRanges(t *testing.T) {
 		{"encoder.audio.frame=7ms", "encoder.audio.frame", "5ms"},
 		{"encoder.audio.bitrate=1", "encoder.audio.bitrate", "6000"},
 		{"encoder.audio.complexity=11", "encoder.audio.complexity", "1 to 10"},
-		{"turn.listeners=[{protocol: tcp, address: ':1'}]", "turn.listeners.0.protocol", "udp"},
 		{"turn.listeners=[{protocol: udp}]", "turn.listeners.0.address", "host:port"},
 		{"turn.publicAddress=a:1", "turn.publicAddress", "port"},
-		{"turn.relayAddress=::1", "turn.relayAddress", "IPv4"},
+		{"turn.relayAddress=nonsense", "turn.relayAddress.0", "no IP address"},
+		{"turn.relayAddress=192.0.2.1,192.0.2.2", "turn.relayAddress.1", "at most one"},
+		{"turn.tls.cert=/x", "turn.tls", "turn.tls.key"},
+		{`turn.users=[{"username":"a:b","password":"p"}]`, "turn.users.0.username", "without ':'"},
+		{`turn.users=[{"username":"a"}]`, "turn.users.0.password", "set one"},
+		{`turn.users=[{"username":"a","password":"p"},{"username":"a","password":"q"}]`, "turn.users.1.username", "twice"},
+		{"turn.maxBandwidth=10", "turn.maxBandwidth", "100000"},
+		{"turn.drainGrace=-1s", "turn.drainGrace", "0s"},
+		{"turn.sockets=65", "turn.sockets", "64"},
+		{"turn.listeners=[{protocol: sctp, address: ':1'}]", "turn.listeners.0.protocol", "dtls"},
 		{"turn.realm=", "turn.realm", "characters"},
 		{"turn.credentialTTL=1s", "turn.credentialTTL", "1m0s"},
 		{"turn.maxAllocations=0", "turn.maxAllocations", "out of range"},
 		{"turn.maxPerUser=0", "turn.maxPerUser", "out of range"},
 		{"turn.coordinatorAddress=a", "turn.coordinatorAddress.0", "host:port"},
 		{"secrets.worker=short", "secrets.worker", "openssl rand -hex 32"},
-		{"secrets.turn=short", "secrets.turn", "openssl rand -hex 32"},
+		{"secrets.turn=short", "secrets.turn.0", "openssl rand -hex 32"},
 		{"ops.address=9090", "ops.address", "host:port"},
 		{"log.level=loud", "log.level", "warn"},
 		{"log.format=xml", "log.format", "json"},
@@ -73,7 +81,7 @@ func TestGoodValues(t *testing.T) {
 	mustLoad(t, Sources{Set: []string{
 		"coordinator.server.address=[::1]:0", "coordinator.origins=https://a,*", "worker.network.publicAddress=2001:db8::1",
 		"worker.network.coordinatorAddress=[::1]:80,wss://a/b,http://c", "webrtc.iceIpMap=1.2.3.4/10.0.0.1,5.6.7.8", "webrtc.singlePort=0",
-		"ops.address=", "turn.listeners=", "turn.publicAddress=turn.example.org", "turn.relayAddress=1.2.3.4", "secrets.worker=0123456789abcdef",
+		"ops.address=", "turn.listeners=", "turn.publicAddress=turn.example.org", "turn.relayAddress=1.2.3.4,2001:db8::1", "secrets.worker=0123456789abcdef",
 		"webrtc.iceServers=[{urls: ['turns:a:1?transport=tcp'], username: u, credential: c}]",
 	}})
 }
@@ -95,7 +103,8 @@ func TestSecretsAreNeverNamed(t *testing.T) {
 
 func TestMasked(t *testing.T) {
 	cfg := mustLoad(t, Sources{Set: []string{
-		"secrets.worker=0123456789abcdef0", "webrtc.iceServers=[{urls: 'turn:a', username: u, credential: hidden}]",
+		"secrets.worker=0123456789abcdef0", "secrets.turn=0123456789abcdef1,0123456789abcdef2",
+		"turn.users=[{username: user-1, password: hidden-too}]", "webrtc.iceServers=[{urls: 'turn:a', username: u, credential: hidden}]",
 	}})
 	text, err := cfg.Masked().YAML()
 	if err != nil {
@@ -104,12 +113,13 @@ func TestMasked(t *testing.T) {
 	if strings.Contains(string(text), "0123456789abcdef") || strings.Contains(string(text), "hidden") {
 		t.Errorf("a secret shows:\n%s", text)
 	}
-	for _, want := range []string{"worker: '***'", "credential: '***'", "username: u", `turn: ""`} {
+	for _, want := range []string{"worker: '***'", "credential: '***'", "username: u", "    - '***'\n", "password: '***'", "username: user-1"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is missing in:\n%s", want, text)
 		}
 	}
-	if cfg.Secrets.Worker != "0123456789abcdef0" || cfg.WebRTC.ICEServers[0].Credential != "hidden" {
+	if cfg.Secrets.Worker != "0123456789abcdef0" || cfg.WebRTC.ICEServers[0].Credential != "hidden" ||
+		cfg.Secrets.Turn[1] != "0123456789abcdef2" || cfg.Turn.Users[0].Password != "hidden-too" {
 		t.Error("Masked changed the original")
 	}
 }

@@ -18,12 +18,14 @@ type Config struct {
 	Web fs.FS
 	// Secret is shared with the workers. Required.
 	Secret string
-	// TURNSecret is shared with the gates; "" means derived from Secret (see
-	// credential.Derive and credential.LabelTURN).
-	TURNSecret string
+	// TURNSecrets are shared with the gates: credentials are minted with the
+	// first, a gate may prove itself with any. None means one derived from
+	// Secret (see credential.Derive and credential.LabelTURN). See also
+	// Coordinator.SetTURNSecrets.
+	TURNSecrets []string
 	// ICEServers are told to browsers besides the gates that are connected.
 	ICEServers []signal.ICEServer
-	// CredentialTTL is the life of a TURN credential; 0 means 12 hours. It
+	// CredentialTTL is the life of a TURN credential; 0 means 5 minutes. It
 	// bounds when an allocation may be made, not how long it lives.
 	CredentialTTL time.Duration
 	// Origins are other origins (scheme://host[:port]) whose pages may open the
@@ -33,4 +35,4 @@ type Config struct {
 	Logger *slog.Logger
 }
 
-const defaultCredentialTTL = 12 * time.Hour
+const defaultCredentialTTL = 5 * time.Minute

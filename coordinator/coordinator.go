@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -49,6 +50,7 @@ type Coordinator struct {
 	pages, roles class // of sockets
 	strangers    strangers
 	budgets      *budgets
+	turnSecrets  atomic.Pointer[[]string] // read-only
 
 	gate     sync.Mutex // guards closing against new sockets
 	closing  bool
@@ -71,13 +73,15 @@ func New(cfg Config) (*Coordinator, error) {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	registry := newRegistry()
-	return &Coordinator{
+	c := &Coordinator{
 		cfg: cfg, log: cfg.Logger, listener: listener,
 		registry: registry, sessions: newSessions(cfg.Secret, registry),
 		pages:     newClass(maxPages, maxPagesEach, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newClass(maxRoles, maxRoles, signal.MaxInternal, roleQueue, allowNone),
 		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(),
-	}, nil
+	}
+	c.turnSecrets.Store(&cfg.TURNSecrets)
+	return c, nil
 }
 
 // complete fills in defaults and refuses what cannot work.
@@ -88,8 +92,11 @@ func (cfg *Config) complete() error {
 	if cfg.Secret == "" {
 		return errors.New("the secret shared with the workers is empty; set secrets.worker")
 	}
-	if cfg.TURNSecret == "" {
-		cfg.TURNSecret = credential.Derive(cfg.Secret, credential.LabelTURN)
+	if len(cfg.TURNSecrets) == 0 {
+		cfg.TURNSecrets = []string{credential.Derive(cfg.Secret, credential.LabelTURN)}
+	}
+	if err := checkSecrets(cfg.TURNSecrets); err != nil {
+		return err
 	}
 	if cfg.CredentialTTL == 0 {
 		cfg.CredentialTTL = defaultCredentialTTL

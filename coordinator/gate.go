@@ -2,8 +2,11 @@ package coordinator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,9 +16,38 @@ import (
 
 // gateLink is the connection of one gate.
 type gateLink struct {
-	id   string
-	urls []string
-	sock *socket
+	id       string
+	urls     []string
+	sock     *socket
+	draining bool // opens no more relays; guarded by the registry's mutex
+}
+
+// SetTURNSecrets replaces Config.TURNSecrets. Gates that are connected stay. It
+// may be called at any time.
+func (c *Coordinator) SetTURNSecrets(secrets []string) error {
+	if err := checkSecrets(secrets); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	own := slices.Clone(secrets)
+	c.turnSecrets.Store(&own)
+	return nil
+}
+
+func checkSecrets(secrets []string) error {
+	if len(secrets) == 0 || slices.Contains(secrets, "") {
+		return errors.New("a secret shared with the gates is empty; set secrets.turn or secrets.worker")
+	}
+	return nil
+}
+
+// provesGate says whether a gate knows one of the secrets; all are tried
+// whichever fits.
+func (c *Coordinator) provesGate(nonce string, gate signal.Gate) bool {
+	fits := false
+	for _, secret := range *c.turnSecrets.Load() {
+		fits = signal.CheckMAC(secret, nonce, signal.RoleGate, gate.ID, gate.MAC) || fits
+	}
+	return fits
 }
 
 // serveGate is /ws/turn.
@@ -28,7 +60,7 @@ func (c *Coordinator) serveGate(rw http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		if !signal.CheckMAC(c.cfg.TURNSecret, nonce, signal.RoleGate, gate.ID, gate.MAC) {
+		if !c.provesGate(nonce, gate) {
 			return nil, signal.Errorf(signal.CodeDenied,
 				"the gate's secret is wrong: give turn and coordinator the same secrets.turn, or the same secrets.worker if that is empty")
 		}
@@ -45,11 +77,18 @@ func (c *Coordinator) runGate(sock *socket, gate signal.Gate) {
 	defer c.registry.removeGate(g)
 	log.Info("gate joined", "urls", g.urls)
 	for {
-		if _, err := sock.read(); err != nil {
+		data, err := sock.read()
+		if err != nil {
 			log.Info("gate left", "cause", err)
 			return
 		}
-		log.Warn("message of a gate refused") // it has nothing to say after its proof
+		e, err := signal.Decode(data, signal.MaxInternal)
+		if err != nil || e.Type != signal.TypeDrain {
+			log.Warn("message of a gate refused", "type", e.Type) // it has nothing else to say after its proof
+			continue
+		}
+		c.registry.drainGate(g)
+		log.Info("gate drains")
 	}
 }
 
@@ -59,7 +98,7 @@ func (c *Coordinator) iceServers(session, host string) []signal.ICEServer {
 	servers := []signal.ICEServer{}
 	for _, urls := range c.registry.gateURLs() {
 		urls = withHost(urls, host)
-		username, password, err := credential.Mint(c.cfg.TURNSecret, session, c.cfg.CredentialTTL, time.Now())
+		username, password, err := credential.Mint((*c.turnSecrets.Load())[0], session, c.cfg.CredentialTTL, time.Now())
 		if err != nil {
 			c.log.Error("no TURN credential", "cause", err)
 			break

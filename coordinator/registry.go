@@ -159,14 +159,22 @@ func (r *registry) removeGate(g *gateLink) {
 	delete(r.gates, g)
 }
 
-// gateURLs are the URLs of each gate, in a stable order.
+// drainGate keeps pages from a gate that opens no more relays. It still hears
+// of workers, for the sake of those that are open.
+func (r *registry) drainGate(g *gateLink) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g.draining = true
+}
+
+// gateURLs are the URLs of each gate that is not draining, in a stable order.
 func (r *registry) gateURLs() [][]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	gates := slices.SortedFunc(maps.Keys(r.gates), func(a, b *gateLink) int { return cmp.Compare(a.id, b.id) })
 	urls := make([][]string, 0, len(gates))
 	for i, g := range gates {
-		if i > 0 && gates[i-1].id == g.id {
+		if g.draining || i > 0 && gates[i-1].id == g.id {
 			continue // reconnected, and the old connection is not yet missed
 		}
 		urls = append(urls, g.urls)

@@ -132,7 +132,7 @@ func TestGate(t *testing.T) {
 }
 
 func TestGateIsDenied(t *testing.T) {
-	d := start(t, func(c *Config) { c.TURNSecret = "south" })
+	d := start(t, func(c *Config) { c.TURNSecrets = []string{"south"} })
 	for _, wrong := range []string{"", secret, credential.Derive(secret, credential.LabelTURN)} {
 		g := d.gate(wrong, "turn::3478")
 		if r := g.refused("g", signal.CodeDenied); !strings.Contains(r.Message, "secrets.turn") {

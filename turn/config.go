@@ -1,45 +1,57 @@
 package turn
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strconv"
-	"strings"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
-
-// UDP is the one protocol that listeners speak so far.
-const UDP = "udp"
-
-// Listener is one address that clients reach the gate at.
-type Listener struct {
-	Protocol string // UDP
-	Address  string // host:port; port 0 takes a free one (see Gate.URLs)
-}
 
 // Config is what a Gate needs. It is copied by New and may be reused.
 type Config struct {
-	// Listeners to serve; at least one.
+	// Listeners to serve; 1 to signal.MaxURLs.
 	Listeners []Listener
 	// PublicAddress is the host name or IP that browsers reach the listeners by;
 	// "" means the name by which the browser found the coordinator.
 	PublicAddress string
-	// RelayAddress is the IPv4 address announced for relayed sockets; the zero
-	// Addr means the address of this machine on the way to the client.
-	RelayAddress netip.Addr
+	// RelayAddresses are announced for relayed sockets, at most one of each
+	// family; without one it is the address of this machine on the way to the
+	// client.
+	RelayAddresses []netip.Addr
 	// Realm of the TURN long-term credentials; "" means "cloudretro".
 	Realm string
-	// Secrets that credentials may be minted with, the newest first; at least
-	// one. The gate proves itself to coordinators with one of them.
+	// Secrets that credentials of clients may be minted with, the newest first;
+	// at least one. The gate proves itself to coordinators with one of them.
+	// See also Gate.SetCredentials.
 	Secrets []string
-	// Peers may be relayed to besides the workers that coordinators announce.
+	// Users are static users besides them.
+	Users []User
+	// Peers may be relayed to besides the workers that sources list.
 	Peers []Peer
 	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL).
 	Coordinators []string
+	// Sources list workers besides the coordinators.
+	Sources []Source
 	// MaxAllocations bounds all allocations; 0 means 4096.
 	MaxAllocations int
-	// MaxPerUser bounds the allocations of one credential; 0 means 12.
+	// MaxPerUser bounds the allocations of one minted credential; 0 means 12.
+	// A static user may be many people and has no such bound.
 	MaxPerUser int
+	// MaxPerAddress bounds the allocations of one client's IPv4 address or IPv6
+	// network of 64 bits; 0 means no bound.
+	MaxPerAddress int
+	// MaxBandwidth bounds what one allocation relays, both directions together,
+	// in bits of payload per second; 0 means no bound.
+	MaxBandwidth int64
+	// Sockets is the number of sockets that share the port of a UDP listener,
+	// each with a reader thread; 0 means one for each processor, at most 8.
+	Sockets int
+	// DrainGrace is how long Run waits, when it is told to end, for open
+	// allocations to end by themselves; 0 means not at all.
+	DrainGrace time.Duration
 	// Logger receives what happens; nil means silence.
 	Logger *slog.Logger
 }
@@ -50,67 +62,61 @@ const (
 	defaultMaxPerUser     = 12
 )
 
-// Peer is a set of addresses that may be relayed to. Of a prefix, loopback,
-// link-local and multicast addresses are left out unless it names just one.
-type Peer struct {
-	Prefix netip.Prefix
-	Port   uint16 // 0 = every port
-}
-
-// ParsePeer reads "10.0.0.0/8", "10.0.0.0/8:8443", "10.1.2.3", "10.1.2.3:8443"
-// and the same with IPv6 ("[2001:db8::]/32:8443", "2001:db8::1").
-func ParsePeer(s string) (Peer, error) {
-	host, port, err := cutPort(s)
-	if err != nil {
-		return Peer{}, fmt.Errorf("peer %q: %w", s, err)
+// complete fills in defaults and refuses what cannot work.
+func (cfg *Config) complete() error {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	host = strings.NewReplacer("[", "", "]", "").Replace(host)
-	if !strings.Contains(host, "/") {
-		addr, err := netip.ParseAddr(host)
-		if err != nil {
-			return Peer{}, fmt.Errorf("peer %q: want an IP, IP:port, prefix or prefix:port: %w", s, err)
+	if cfg.Realm == "" {
+		cfg.Realm = defaultRealm
+	}
+	if cfg.MaxAllocations == 0 {
+		cfg.MaxAllocations = defaultMaxAllocations
+	}
+	if cfg.MaxPerUser == 0 {
+		cfg.MaxPerUser = defaultMaxPerUser
+	}
+	if len(cfg.Listeners) == 0 || len(cfg.Listeners) > signal.MaxURLs {
+		return fmt.Errorf("turn.listeners has %d entries; give 1 to %d", len(cfg.Listeners), signal.MaxURLs)
+	}
+	for _, l := range cfg.Listeners {
+		if err := l.validate(); err != nil {
+			return err
 		}
-		addr = addr.Unmap().WithZone("")
-		return Peer{netip.PrefixFrom(addr, addr.BitLen()), port}, nil
 	}
-	prefix, err := netip.ParsePrefix(host)
-	if err != nil {
-		return Peer{}, fmt.Errorf("peer %q: want an IP, IP:port, prefix or prefix:port: %w", s, err)
+	if err := cfg.credentials().validate(); err != nil {
+		return err
 	}
-	return Peer{prefix.Masked(), port}, nil
+	if cfg.PublicAddress != "" && !signal.ValidHost(cfg.PublicAddress) {
+		return fmt.Errorf("public address %q is neither a host name nor an IP address", cfg.PublicAddress)
+	}
+	if cfg.MaxBandwidth < 0 || cfg.MaxBandwidth > 0 && cfg.MaxBandwidth < minBandwidth {
+		return fmt.Errorf("a bandwidth of %d bit/s carries no game; give %d or more, or 0 for no bound", cfg.MaxBandwidth, minBandwidth)
+	}
+	return cfg.completeRelay()
 }
 
-// cutPort takes ":port" off the end of s, where there is one. A bare IPv6
-// address has none: its port needs brackets around the address.
-func cutPort(s string) (host string, port uint16, err error) {
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 || strings.IndexByte(s, ']') > i {
-		return s, 0, nil
-	}
-	if strings.Count(s, ":") > 1 && !strings.Contains(s, "]") {
-		return s, 0, nil
-	}
-	n, err := strconv.ParseUint(s[i+1:], 10, 16)
-	if err != nil || n == 0 {
-		return "", 0, fmt.Errorf("port %q is not one of 1..65535", s[i+1:])
-	}
-	return s[:i], uint16(n), nil
-}
+func (cfg *Config) credentials() Credentials { return Credentials{cfg.Secrets, cfg.Users} }
 
-// contains says whether addr is in the set.
-func (p Peer) contains(addr netip.AddrPort) bool {
-	return p.containsIP(addr.Addr()) && (p.Port == 0 || p.Port == addr.Port())
-}
+// minBandwidth is less than any game needs, in bit/s.
+const minBandwidth = 100_000
 
-// containsIP says whether a port of addr is in the set. Addresses that lead
-// into this machine or its host's services must be named one by one: a wide
-// prefix does not open them.
-func (p Peer) containsIP(addr netip.Addr) bool {
-	return p.Prefix.Contains(addr) && (p.Prefix.IsSingleIP() || !special(addr))
-}
-
-// special addresses are loopback, link-local (the metadata services of clouds
-// among them), multicast and the unspecified one.
-func special(a netip.Addr) bool {
-	return a.IsLoopback() || a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified()
+// completeRelay checks the addresses of relayed sockets.
+func (cfg *Config) completeRelay() error {
+	var seen [2]bool
+	addrs := make([]netip.Addr, 0, len(cfg.RelayAddresses))
+	for _, a := range cfg.RelayAddresses {
+		a = a.Unmap()
+		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
+			return fmt.Errorf("relay address %s is not that of one host", a)
+		}
+		family := &seen[familyOf(a.Is6())-1]
+		if *family {
+			return errors.New("more than one relay address of a family; give at most one IPv4 and one IPv6 address")
+		}
+		*family = true
+		addrs = append(addrs, a)
+	}
+	cfg.RelayAddresses = addrs
+	return nil
 }

@@ -53,8 +53,8 @@ func FuzzParsePeer(f *testing.F) {
 		if !p.Prefix.IsValid() || p.Prefix.Masked() != p.Prefix {
 			t.Errorf("ParsePeer(%q) = %v", s, p)
 		}
-		if a, err := netip.ParseAddrPort(addr); err == nil && p.contains(a) && p.Port != 0 && p.Port != a.Port() {
-			t.Errorf("%v contains %v", p, a)
+		if a, err := netip.ParseAddrPort(addr); err == nil && newAdmission([]Peer{p}, newOwnAddresses(nil)).refuses(a, a) == "" && (p.Port != 0 && p.Port != a.Port() || !p.Prefix.Contains(a.Addr())) {
+			t.Errorf("%v opens %v", p, a)
 		}
 	})
 }
@@ -66,23 +66,38 @@ func TestNewRefuses(t *testing.T) {
 	}
 	defer taken.Close()
 	good := func() Config {
-		return Config{Listeners: []Listener{{UDP, "127.0.0.1:0"}}, Secrets: []string{"s"}}
+		return Config{Listeners: []Listener{{Protocol: UDP, Address: "127.0.0.1:0"}}, Secrets: []string{"s"}}
 	}
 	for name, test := range map[string]struct {
 		change func(*Config)
 		says   string
 	}{
-		"no listener":   {func(c *Config) { c.Listeners = nil }, "turn.listeners"},
-		"protocol":      {func(c *Config) { c.Listeners[0].Protocol = "sctp" }, `"sctp"`},
-		"port in use":   {func(c *Config) { c.Listeners[0].Address = taken.LocalAddr().String() }, "in use"},
-		"second in use": {func(c *Config) { c.Listeners = append(c.Listeners, Listener{UDP, taken.LocalAddr().String()}) }, "in use"},
-		"no address":    {func(c *Config) { c.Listeners[0].Address = "nonsense" }, "nonsense"},
-		"no secret":     {func(c *Config) { c.Secrets = nil }, "secrets.turn"},
-		"empty secret":  {func(c *Config) { c.Secrets = []string{"a", ""} }, "secrets.turn"},
-		"public":        {func(c *Config) { c.PublicAddress = "a b" }, `"a b"`},
-		"relay v6":      {func(c *Config) { c.RelayAddress = netip.MustParseAddr("2001:db8::1") }, "IPv4"},
-		"relay any":     {func(c *Config) { c.RelayAddress = netip.MustParseAddr("0.0.0.0") }, "IPv4"},
-		"coordinator":   {func(c *Config) { c.Coordinators = []string{"ftp://a"} }, "ftp://a"},
+		"no listener": {func(c *Config) { c.Listeners = nil }, "turn.listeners"},
+		"protocol":    {func(c *Config) { c.Listeners[0].Protocol = "sctp" }, `"sctp"`},
+		"port in use": {func(c *Config) { c.Listeners[0].Address = taken.LocalAddr().String() }, "in use"},
+		"second in use": {func(c *Config) {
+			c.Listeners = append(c.Listeners, Listener{Protocol: UDP, Address: taken.LocalAddr().String()})
+		}, "in use"},
+		"no address":   {func(c *Config) { c.Listeners[0].Address = "nonsense" }, "nonsense"},
+		"no secret":    {func(c *Config) { c.Secrets = nil }, "secrets.turn"},
+		"empty secret": {func(c *Config) { c.Secrets = []string{"a", ""} }, "secrets.turn"},
+		"public":       {func(c *Config) { c.PublicAddress = "a b" }, `"a b"`},
+		"relay twice": {func(c *Config) {
+			c.RelayAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:192.0.2.2")}
+		}, "at most one IPv4"},
+		"relay any":      {func(c *Config) { c.RelayAddresses = []netip.Addr{netip.MustParseAddr("0.0.0.0")} }, "0.0.0.0"},
+		"relay zone":     {func(c *Config) { c.RelayAddresses = []netip.Addr{netip.MustParseAddr("fe80::1%lo")} }, "fe80::1%lo"},
+		"user":           {func(c *Config) { c.Users = []User{{"a:b", "p"}} }, "turn.users.0"},
+		"no password":    {func(c *Config) { c.Users = []User{{"a", "p"}, {"b", ""}} }, "turn.users.1"},
+		"certificate":    {func(c *Config) { c.Listeners[0].CertFile = "x" }, "shows no certificate"},
+		"half a pair":    {func(c *Config) { c.Listeners[0] = Listener{TLS, "127.0.0.1:0", "x", ""} }, "only one"},
+		"missing files":  {func(c *Config) { c.Listeners[0] = Listener{DTLS, "127.0.0.1:0", "missing.pem", "x"} }, "missing.pem"},
+		"bandwidth":      {func(c *Config) { c.MaxBandwidth = 1 }, "100000"},
+		"too many":       {func(c *Config) { c.Listeners = make([]Listener, 17) }, "1 to 16"},
+		"no such name":   {func(c *Config) { c.Listeners[0].Address = "name.invalid:1" }, "name.invalid"},
+		"foreign":        {func(c *Config) { c.Listeners[0].Address = "192.0.2.1:0" }, "192.0.2.1"},
+		"port too large": {func(c *Config) { c.Listeners[0].Address = "127.0.0.1:70000" }, "70000"},
+		"coordinator":    {func(c *Config) { c.Coordinators = []string{"ftp://a"} }, "ftp://a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good()
@@ -99,13 +114,19 @@ func TestNewRefuses(t *testing.T) {
 }
 
 func TestURLs(t *testing.T) {
-	for _, test := range []struct{ address, public, before, after string }{
-		{":0", "", "turn::", "?transport=udp"},
-		{"127.0.0.1:0", "", "turn:127.0.0.1:", "?transport=udp"},
-		{"127.0.0.1:0", "turn.example.org", "turn:turn.example.org:", "?transport=udp"},
-		{":0", "2001:db8::1", "turn:[2001:db8::1]:", "?transport=udp"},
+	for _, test := range []struct{ protocol, address, public, before, after string }{
+		{UDP, ":0", "", "turn::", "?transport=udp"},
+		{UDP, "127.0.0.1:0", "", "turn:127.0.0.1:", "?transport=udp"},
+		{UDP, "localhost:0", "", "turn:127.0.0.1:", "?transport=udp"},
+		{UDP, "0.0.0.0:0", "", "turn::", "?transport=udp"},
+		{UDP, "127.0.0.1:0", "turn.example.org", "turn:turn.example.org:", "?transport=udp"},
+		{UDP, ":0", "2001:db8::1", "turn:[2001:db8::1]:", "?transport=udp"},
+		{UDP, "[::1]:0", "", "turn:[::1]:", "?transport=udp"},
+		{TCP, "127.0.0.1:0", "", "turn:127.0.0.1:", "?transport=tcp"},
+		{TLS, "[::]:0", "", "turns::", "?transport=tcp"},
+		{DTLS, ":0", "192.0.2.1", "turns:192.0.2.1:", "?transport=udp"},
 	} {
-		g, err := New(Config{Listeners: []Listener{{UDP, test.address}}, Secrets: []string{"s"}, PublicAddress: test.public})
+		g, err := New(Config{Listeners: []Listener{{Protocol: test.protocol, Address: test.address}}, Secrets: []string{"s"}, PublicAddress: test.public})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -47,7 +47,7 @@ type gate struct {
 func start(t *testing.T, change func(*Config)) gate {
 	t.Helper()
 	cfg := Config{
-		Listeners: []Listener{{UDP, "127.0.0.1:0"}}, Secrets: []string{secret},
+		Listeners: []Listener{{Protocol: UDP, Address: "127.0.0.1:0"}}, Secrets: []string{secret},
 		Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
 	if change != nil {
@@ -119,7 +119,7 @@ func (g gate) good(t *testing.T, session string) *turn.Client {
 }
 
 // udp is a peer's socket.
-func udp(t *testing.T, address string) *net.UDPConn {
+func socket(t *testing.T, address string) *net.UDPConn {
 	t.Helper()
 	conn, err := net.ListenPacket("udp4", address)
 	if err != nil {
@@ -276,3 +276,5 @@ func everyInterface(t *testing.T, port uint16) []Peer {
 	}
 	return list
 }
+
+func loopbackClient() netip.AddrPort { return netip.MustParseAddrPort("127.0.0.1:4000") }

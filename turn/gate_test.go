@@ -10,13 +10,14 @@ import (
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/turn/credential"
+	"github.com/cloudretro/cloudretro/turn/relay"
 )
 
 // roundTrip sends from the relayed socket to a peer and back.
-func roundTrip(t *testing.T, relay net.PacketConn, peer *net.UDPConn) {
+func roundTrip(t *testing.T, relayed net.PacketConn, peer *net.UDPConn) {
 	t.Helper()
 	buf := make([]byte, 1500)
-	if _, err := relay.WriteTo([]byte("ping"), peer.LocalAddr()); err != nil {
+	if _, err := relayed.WriteTo([]byte("ping"), peer.LocalAddr()); err != nil {
 		t.Fatalf("to the peer: %v", err)
 	}
 	_ = peer.SetReadDeadline(time.Now().Add(patient))
@@ -27,34 +28,34 @@ func roundTrip(t *testing.T, relay net.PacketConn, peer *net.UDPConn) {
 	if _, err := peer.WriteTo([]byte("pong"), from); err != nil {
 		t.Fatal(err)
 	}
-	_ = relay.SetReadDeadline(time.Now().Add(patient))
-	n, from, err = relay.ReadFrom(buf)
+	_ = relayed.SetReadDeadline(time.Now().Add(patient))
+	n, from, err = relayed.ReadFrom(buf)
 	if err != nil || string(buf[:n]) != "pong" || from.String() != peer.LocalAddr().String() {
 		t.Fatalf("back at the client: %q from %v, %v", buf[:n], from, err)
 	}
 }
 
 func TestRelaysToAllowedPeerOnly(t *testing.T) {
-	peer, other, metadata := udp(t, "127.0.0.1:0"), udp(t, "127.0.0.1:0"), "169.254.169.254:80"
+	peer, other, metadata := socket(t, "127.0.0.1:0"), socket(t, "127.0.0.1:0"), "169.254.169.254:80"
 	g := start(t, func(c *Config) { c.Peers = []Peer{peerOf(peer)} })
-	relay, err := g.good(t, "abc").Allocate()
+	relayed, err := g.good(t, "abc").Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer relay.Close()
-	roundTrip(t, relay, peer)
+	defer relayed.Close()
+	roundTrip(t, relayed, peer)
 
 	// The same IP has a permission, the other port must still get nothing ...
-	if _, err := relay.WriteTo([]byte("no"), other.LocalAddr()); err != nil {
+	if _, err := relayed.WriteTo([]byte("no"), other.LocalAddr()); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the drop of data to another port", func() bool { return g.Stats().DroppedToPeer == 1 })
+	until(t, "the drop of data to another port", func() bool { return g.Stats().Refused(RefusedPeer) >= 1 })
 	// ... and say nothing.
-	relayed := relay.LocalAddr()
-	if _, err := other.WriteTo([]byte("no"), relayed); err != nil {
+	at := relayed.LocalAddr()
+	if _, err := other.WriteTo([]byte("no"), at); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the drop of data from another port", func() bool { return g.Stats().DroppedFromPeer == 1 })
+	until(t, "the drop of data from another port", func() bool { return g.Stats().Listeners[0].Relay.Dropped[relay.DropPeer] == 1 })
 	_ = other.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 	if n, _, err := other.ReadFrom(make([]byte, 9)); err == nil {
 		t.Errorf("the other port received %d bytes", n)
@@ -62,33 +63,33 @@ func TestRelaysToAllowedPeerOnly(t *testing.T) {
 
 	// Another IP gets no permission at all.
 	to, _ := net.ResolveUDPAddr("udp4", metadata)
-	if _, err := relay.WriteTo([]byte("no"), to); err == nil {
+	if _, err := relayed.WriteTo([]byte("no"), to); err == nil {
 		t.Error("the metadata address got a permission")
 	}
-	if g.Stats().RefusedPermission == 0 {
+	if g.Stats().Refused(RefusedPeer) < 2 {
 		t.Error("the refused permission is not counted")
 	}
-	roundTrip(t, relay, peer)
+	roundTrip(t, relayed, peer)
 }
 
 func TestRelayAddressReachesLoopbackAndInterfaces(t *testing.T) {
-	peer := udp(t, "0.0.0.0:0") // as a worker listens
+	peer := socket(t, "0.0.0.0:0") // as a worker listens
 	port := peer.LocalAddr().(*net.UDPAddr).Port
 	g := start(t, func(c *Config) {
 		c.Listeners[0].Address = ":0"
 		c.Peers = everyInterface(t, uint16(port))
 	})
-	relay, err := g.client4(t).Allocate()
+	relayed, err := g.client4(t).Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer relay.Close()
-	if ip := relay.LocalAddr().(*net.UDPAddr).IP; !ip.Equal(net.IPv4(127, 0, 0, 1)) {
+	defer relayed.Close()
+	if ip := relayed.LocalAddr().(*net.UDPAddr).IP; !ip.Equal(net.IPv4(127, 0, 0, 1)) {
 		t.Errorf("a client on loopback is told %s", ip)
 	}
 	for _, p := range everyInterface(t, uint16(port)) {
 		to := net.UDPAddrFromAddrPort(netip.AddrPortFrom(p.Prefix.Addr(), p.Port))
-		if _, err := relay.WriteTo([]byte("ping"), to); err != nil {
+		if _, err := relayed.WriteTo([]byte("ping"), to); err != nil {
 			t.Fatalf("to %s: %v", to, err)
 		}
 		_ = peer.SetReadDeadline(time.Now().Add(patient))
@@ -99,7 +100,7 @@ func TestRelayAddressReachesLoopbackAndInterfaces(t *testing.T) {
 }
 
 func TestCredentials(t *testing.T) {
-	peer := udp(t, "127.0.0.1:0")
+	peer := socket(t, "127.0.0.1:0")
 	g := start(t, func(c *Config) {
 		c.Secrets = []string{"new", secret}
 		c.Peers = []Peer{peerOf(peer)}
@@ -112,31 +113,31 @@ func TestCredentials(t *testing.T) {
 		return [2]string{u, p}
 	}
 	for name, test := range map[string]struct {
-		cred  [2]string
-		count func(Stats) uint64 // nil = accepted
+		cred [2]string
+		why  Refusal // passed = accepted
 	}{
-		"newest secret": {mint("new", time.Hour), nil},
-		"older secret":  {mint(secret, time.Hour), nil},
-		"other secret":  {mint("other", time.Hour), func(s Stats) uint64 { return s.RefusedSecret }},
-		"expired":       {mint("new", -time.Second), func(s Stats) uint64 { return s.RefusedExpired }},
-		"no expiry":     {[2]string{"admin", "admin"}, func(s Stats) uint64 { return s.RefusedMalformed }},
-		"long name":     {[2]string{"9999999999:" + strings.Repeat("x", 300), "p"}, func(s Stats) uint64 { return s.RefusedMalformed }},
+		"newest secret": {mint("new", time.Hour), passed},
+		"older secret":  {mint(secret, time.Hour), passed},
+		"other secret":  {mint("other", time.Hour), RefusedSecret},
+		"expired":       {mint("new", -time.Second), RefusedExpired},
+		"no expiry":     {[2]string{"admin", "admin"}, RefusedUser},
+		"long name":     {[2]string{"9999999999:" + strings.Repeat("x", 300), "p"}, RefusedUser},
 	} {
 		t.Run(name, func(t *testing.T) {
-			relay, err := g.client(t, test.cred[0], test.cred[1]).Allocate()
-			if test.count == nil {
+			relayed, err := g.client(t, test.cred[0], test.cred[1]).Allocate()
+			if test.why == passed {
 				if err != nil {
 					t.Fatal(err)
 				}
-				roundTrip(t, relay, peer)
-				relay.Close()
+				roundTrip(t, relayed, peer)
+				relayed.Close()
 				return
 			}
 			if err == nil {
-				relay.Close()
+				relayed.Close()
 				t.Fatal("an allocation was made")
 			}
-			if test.count(g.Stats()) == 0 {
+			if g.Stats().Refused(test.why) == 0 {
 				t.Errorf("not counted: %+v", g.Stats())
 			}
 		})
@@ -146,7 +147,7 @@ func TestCredentials(t *testing.T) {
 
 // A game must not end because the credential does.
 func TestExpiredCredentialKeepsItsAllocation(t *testing.T) {
-	peer := udp(t, "127.0.0.1:0")
+	peer := socket(t, "127.0.0.1:0")
 	g := start(t, func(c *Config) { c.Peers = []Peer{peerOf(peer)} })
 	username, password, err := credential.Mint(secret, "abc", 2*time.Second, time.Now())
 	if err != nil {
@@ -154,17 +155,17 @@ func TestExpiredCredentialKeepsItsAllocation(t *testing.T) {
 	}
 	u, _ := credential.Parse(username)
 	client := g.client(t, username, password)
-	relay, err := client.Allocate()
+	relayed, err := client.Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer relay.Close()
+	defer relayed.Close()
 	until(t, "the expiry", func() bool { return u.Expired(time.Now()) })
-	roundTrip(t, relay, peer) // needs a new permission and a channel binding
+	roundTrip(t, relayed, peer) // needs a new permission and a channel binding
 	if _, err := g.client(t, username, password).Allocate(); err == nil {
 		t.Error("another allocation was made")
 	}
-	if n := g.Stats().RefusedExpired; n != 1 {
+	if n := g.Stats().Refused(RefusedExpired); n != 1 {
 		t.Errorf("%d refusals are counted", n)
 	}
 }
@@ -174,34 +175,34 @@ func TestQuota(t *testing.T) {
 	allocate := func(session string) (net.PacketConn, error) { return g.good(t, session).Allocate() }
 	var open []net.PacketConn
 	for _, session := range []string{"a", "a", "b"} {
-		relay, err := allocate(session)
+		relayed, err := allocate(session)
 		if err != nil {
 			t.Fatal(err)
 		}
-		open = append(open, relay)
+		open = append(open, relayed)
 	}
 	for _, session := range []string{"a", "c"} {
-		if relay, err := allocate(session); err == nil {
-			relay.Close()
+		if relayed, err := allocate(session); err == nil {
+			relayed.Close()
 			t.Errorf("%s has one too many", session)
 		}
 	}
-	if n := g.Stats().RefusedQuota; n != 2 {
+	if n := g.Stats().Refused(RefusedUserQuota); n != 1 || g.Stats().Refused(RefusedCapacity) != 1 {
 		t.Errorf("%d refusals are counted", n)
 	}
 	open[0].Close()
 	until(t, "the release", func() bool { return g.Stats().Allocations == 2 })
-	relay, err := allocate("c")
+	relayed, err := allocate("c")
 	if err != nil {
 		t.Fatalf("after one was closed: %v", err)
 	}
-	for _, r := range append(open[1:], relay) {
+	for _, r := range append(open[1:], relayed) {
 		r.Close()
 	}
 }
 
 func TestLearnsPeersFromCoordinators(t *testing.T) {
-	peer := udp(t, "127.0.0.1:0")
+	peer := socket(t, "127.0.0.1:0")
 	one := newCoordinator(t, secret)
 	g := start(t, func(c *Config) {
 		c.Coordinators = []string{one.URL, strings.TrimPrefix(one.URL, "http://") + "/x"}
@@ -213,17 +214,17 @@ func TestLearnsPeersFromCoordinators(t *testing.T) {
 	if err := gate.Validate(); err != nil || gate.URLs[0] != g.URLs()[0] {
 		t.Errorf("announced as %+v, %v", gate, err)
 	}
-	if g.peers.allowsIP(netip.MustParseAddr("127.0.0.1"), true) {
+	if g.admission.Allows(loopbackClient(), loopbackClient()) {
 		t.Error("loopback is relayed to before it is listed")
 	}
 	one.push(peer.LocalAddr().String())
 	until(t, "the peer", func() bool { return g.Stats().Peers == 1 })
-	relay, err := g.good(t, "abc").Allocate()
+	relayed, err := g.good(t, "abc").Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer relay.Close()
-	roundTrip(t, relay, peer)
+	defer relayed.Close()
+	roundTrip(t, relayed, peer)
 
 	// The coordinator goes and comes back without knowing any worker yet.
 	one.mu.Lock()
@@ -231,9 +232,9 @@ func TestLearnsPeersFromCoordinators(t *testing.T) {
 	one.mu.Unlock()
 	one.drop()
 	until(t, "joining again", func() bool { return one.joined() == 2 })
-	roundTrip(t, relay, peer)
+	roundTrip(t, relayed, peer)
 	one.close()
-	roundTrip(t, relay, peer)
+	roundTrip(t, relayed, peer)
 }
 
 func TestTriesEachSecretAtTheCoordinator(t *testing.T) {
@@ -255,36 +256,37 @@ func TestAttendErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	var refused *signal.Error
-	if accepted, err := g.attend(t.Context(), target, secret); accepted || !errors.As(err, &refused) || refused.Code != signal.CodeDenied {
+	none := func([]netip.AddrPort) {}
+	if accepted, err := (&registry{g.Gate, target}).attend(t.Context(), secret, none); accepted || !errors.As(err, &refused) || refused.Code != signal.CodeDenied {
 		t.Errorf("with a wrong secret: %v, %v", accepted, err)
 	}
-	if _, err := g.attend(t.Context(), strings.TrimSuffix(target, "turn"), secret); err == nil {
+	if _, err := (&registry{g.Gate, strings.TrimSuffix(target, "turn")}).attend(t.Context(), secret, none); err == nil {
 		t.Error("at a wrong path")
 	}
 }
 
 // Run ends with open allocations, without a leak (see TestMain), and frees its port.
 func TestStopsWithOpenAllocations(t *testing.T) {
-	peer := udp(t, "127.0.0.1:0")
+	peer := socket(t, "127.0.0.1:0")
 	g := start(t, func(c *Config) { c.Peers = []Peer{peerOf(peer)} })
 	for range 3 {
-		relay, err := g.good(t, "abc").Allocate()
+		relayed, err := g.good(t, "abc").Allocate()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer relay.Close() // ends the client's own timers
-		roundTrip(t, relay, peer)
+		defer relayed.Close() // ends the client's own timers
+		roundTrip(t, relayed, peer)
 	}
 	address := g.address()
 	g.stop()
 	if n := g.Stats().Allocations; n != 0 {
 		t.Errorf("%d allocations are left", n)
 	}
-	udp(t, address)
+	socket(t, address)
 }
 
 func TestRunFailsWhenAListenerDoes(t *testing.T) {
-	g, err := New(Config{Listeners: []Listener{{UDP, "127.0.0.1:0"}}, Secrets: []string{secret}})
+	g, err := New(Config{Listeners: []Listener{{Protocol: UDP, Address: "127.0.0.1:0"}}, Secrets: []string{secret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,16 +302,16 @@ func TestRunFailsWhenAListenerDoes(t *testing.T) {
 // more than the protocol needs, and end nothing.
 func TestGarbage(t *testing.T) {
 	g := start(t, nil)
-	conn := udp(t, "127.0.0.1:0")
+	conn := socket(t, "127.0.0.1:0")
 	to, _ := net.ResolveUDPAddr("udp4", g.address())
 	for _, data := range []string{"", "x", strings.Repeat("\x00", 20), strings.Repeat("\xff", 1700), "\x40\x00\x00\x04abcd", "\x00\x03\x00\x00\x21\x12\xa4\x42abcdefghijkl"} {
 		if _, err := conn.WriteTo([]byte(data), to); err != nil {
 			t.Fatal(err)
 		}
 	}
-	relay, err := g.good(t, "abc").Allocate()
+	relayed, err := g.good(t, "abc").Allocate()
 	if err != nil {
 		t.Fatal(err)
 	}
-	relay.Close()
+	relayed.Close()
 }

@@ -16,13 +16,13 @@ import (
 func TestRelayedPeerConnection(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", ":0"} {
 		t.Run(listen, func(t *testing.T) {
-			socket := udp(t, "0.0.0.0:0")
-			port := uint16(socket.LocalAddr().(*net.UDPAddr).Port)
+			conn := socket(t, "0.0.0.0:0")
+			port := uint16(conn.LocalAddr().(*net.UDPAddr).Port)
 			g := start(t, func(c *Config) {
 				c.Listeners[0].Address = listen
 				c.Peers = everyInterface(t, port)
 			})
-			worker := workerConnection(t, socket)
+			worker := workerConnection(t, conn)
 			browser := browserConnection(t, g)
 			connect(t, browser, worker)
 			pair, err := browser.SCTP().Transport().ICETransport().GetSelectedCandidatePair()

@@ -22,13 +22,26 @@ const (
 	writeTimeout     = 10 * time.Second
 )
 
-// join keeps a connection to a coordinator until ctx ends. What it announced
-// stays in force while it is away. If it refuses one secret, the next is tried.
-func (g *Gate) join(ctx context.Context, target string) {
-	log := g.log.With("coordinator", target)
+// registry is the Source that a coordinator is: it lists the workers that have
+// joined it. Towards it the gate announces its URLs, and its end.
+type registry struct {
+	gate   *Gate
+	target string // WebSocket URL
+}
+
+var _ Source = (*registry)(nil)
+
+// String is the coordinator's URL.
+func (r *registry) String() string { return r.target }
+
+// Watch keeps a connection to the coordinator until ctx ends. If it refuses one
+// secret, the next is tried.
+func (r *registry) Watch(ctx context.Context, update func([]netip.AddrPort)) {
+	log := r.gate.log.With("coordinator", r.target)
 	backoff, secret, said := firstBackoff, 0, ""
 	for ctx.Err() == nil {
-		accepted, err := g.attend(ctx, target, g.cfg.Secrets[secret])
+		secrets := r.gate.keyring.now.Load().secrets
+		accepted, err := r.attend(ctx, secrets[secret%len(secrets)], update)
 		if ctx.Err() != nil {
 			return
 		}
@@ -37,7 +50,7 @@ func (g *Gate) join(ctx context.Context, target string) {
 		}
 		var refused *signal.Error
 		if errors.As(err, &refused) && refused.Code == signal.CodeDenied {
-			secret = (secret + 1) % len(g.cfg.Secrets)
+			secret++
 		}
 		if text := err.Error(); text != said { // once, not at each attempt
 			log.Warn("no connection to the coordinator, trying on", "cause", err)
@@ -60,9 +73,9 @@ func pause(ctx context.Context, d time.Duration) {
 
 // attend makes one connection and stays until it ends. The error is never nil;
 // accepted says whether the coordinator took us.
-func (g *Gate) attend(ctx context.Context, target, secret string) (accepted bool, err error) {
+func (r *registry) attend(ctx context.Context, secret string, update func([]netip.AddrPort)) (accepted bool, err error) {
 	dialer := websocket.Dialer{HandshakeTimeout: handshakeTimeout}
-	conn, response, err := dialer.DialContext(ctx, target, nil)
+	conn, response, err := dialer.DialContext(ctx, r.target, nil)
 	if response != nil && response.Body != nil {
 		defer response.Body.Close()
 	}
@@ -72,10 +85,23 @@ func (g *Gate) attend(ctx context.Context, target, secret string) (accepted bool
 	defer func() { _ = conn.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	conn.SetReadLimit(signal.MaxInternal)
-	if err := g.prove(conn, secret); err != nil {
+	if err := r.prove(conn, secret); err != nil {
 		return false, err
 	}
-	g.log.Info("joined coordinator", "coordinator", target)
+	r.gate.log.Info("joined coordinator", "coordinator", r.target)
+	// From here on this is the only writer of messages.
+	told := make(chan struct{})
+	stop := context.AfterFunc(r.gate.drain, func() {
+		defer close(told)
+		if err := send(conn, signal.TypeDrain, nil); err != nil { // it sees us leave instead
+			r.gate.log.Debug("coordinator not told of the drain", "coordinator", r.target, "cause", err)
+		}
+	})
+	defer func() {
+		if !stop() {
+			<-told
+		}
+	}()
 	conn.SetPingHandler(func(data string) error {
 		_ = conn.SetReadDeadline(time.Now().Add(readPatience)) // the next read tells
 		_ = conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
@@ -93,14 +119,12 @@ func (g *Gate) attend(ctx context.Context, target, secret string) (accepted bool
 		if err != nil {
 			return true, err
 		}
-		addrs := parseAddrs(list.Addrs)
-		g.peers.update(target, addrs, time.Now())
-		g.log.Info("peers changed", "coordinator", target, "peers", len(addrs))
+		update(parseAddrs(list.Addrs))
 	}
 }
 
 // prove answers the challenge and waits to be accepted.
-func (g *Gate) prove(conn *websocket.Conn, secret string) error {
+func (r *registry) prove(conn *websocket.Conn, secret string) error {
 	e, err := receive(conn, handshakeTimeout)
 	if err != nil {
 		return err
@@ -109,16 +133,11 @@ func (g *Gate) prove(conn *websocket.Conn, secret string) error {
 	if err != nil {
 		return err
 	}
-	data, err := signal.Encode(signal.TypeGate, "", "", signal.Gate{
+	g := r.gate
+	err = send(conn, signal.TypeGate, signal.Gate{
 		ID: g.id, MAC: signal.MAC(secret, challenge.Nonce, signal.RoleGate, g.id), URLs: g.urls,
 	})
 	if err != nil {
-		return err
-	}
-	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return fmt.Errorf("set write deadline: %w", err)
-	}
-	if err := conn.WriteMessage(websocket.TextMessage, data); err != nil {
 		return fmt.Errorf("announce: %w", err)
 	}
 	e, err = receive(conn, handshakeTimeout)
@@ -136,6 +155,21 @@ func (g *Gate) prove(conn *websocket.Conn, secret string) error {
 		return &refused
 	}
 	return fmt.Errorf("the coordinator answered with %q", e.Type)
+}
+
+// send writes one message.
+func send(conn *websocket.Conn, t signal.Type, payload any) error {
+	data, err := signal.Encode(t, "", "", payload)
+	if err != nil {
+		return err
+	}
+	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return fmt.Errorf("set write deadline: %w", err)
+	}
+	if err := conn.WriteMessage(websocket.TextMessage, data); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
 }
 
 // receive waits for one message.

@@ -1,36 +1,48 @@
 package turn
 
-import "sync/atomic"
+import "github.com/cloudretro/cloudretro/turn/relay"
 
-// Stats counts since the start of the gate, but for Allocations and Peers.
+// Stats is a snapshot of a gate. Numbers are since its start unless they say
+// otherwise.
 type Stats struct {
-	Allocations int64 // that are open now
-	Peers       int   // addresses of workers that are relayed to now
-
-	RefusedMalformed  uint64 // requests with a username or realm that is none of ours
-	RefusedExpired    uint64 // new allocations with a credential that has expired
-	RefusedOwner      uint64 // requests for an allocation of another credential
-	RefusedSecret     uint64 // requests whose integrity fits none of the secrets
-	RefusedQuota      uint64 // allocations beyond MaxAllocations or MaxPerUser
-	RefusedPermission uint64 // permissions for the address of no worker
-	DroppedToPeer     uint64 // datagrams of clients to an address that is not allowed
-	DroppedFromPeer   uint64 // datagrams of an address that is not allowed
+	Allocations int  // open now
+	Peers       int  // addresses of workers that are relayed to now
+	Draining    bool // no new allocation is made
+	Listeners   []ListenerStats
 }
 
-// counters is Stats while it counts.
-type counters struct {
-	allocations atomic.Int64
-
-	malformed, expired, owner, secret, quota, permission, toPeer, fromPeer atomic.Uint64
+// ListenerStats is a snapshot of one listener.
+type ListenerStats struct {
+	Protocol, Address string // as configured
+	// Opened is the number of allocations that were made.
+	Opened uint64
+	// Refused requests by cause; those of index 0 are none.
+	Refused [Refusals]uint64
+	// Relay is what the fast path counts.
+	Relay relay.Stats
 }
 
 // Stats may be called at any time.
 func (g *Gate) Stats() Stats {
-	c := &g.counters
-	return Stats{
-		Allocations: c.allocations.Load(), Peers: g.peers.count(),
-		RefusedMalformed: c.malformed.Load(), RefusedExpired: c.expired.Load(), RefusedOwner: c.owner.Load(),
-		RefusedSecret: c.secret.Load(), RefusedQuota: c.quota.Load(), RefusedPermission: c.permission.Load(),
-		DroppedToPeer: c.toPeer.Load(), DroppedFromPeer: c.fromPeer.Load(),
+	s := Stats{Allocations: g.quota.count(), Peers: g.admission.count(), Draining: g.draining.Load()}
+	for _, d := range g.doors {
+		l := ListenerStats{
+			Protocol: d.listener.Protocol, Address: d.listener.Address,
+			Opened: d.opened.Load(), Relay: d.Listener.Stats(),
+		}
+		for i := range l.Refused {
+			l.Refused[i] = d.refused[i].Load()
+		}
+		s.Listeners = append(s.Listeners, l)
 	}
+	return s
+}
+
+// Refused sums one cause over all listeners.
+func (s Stats) Refused(why Refusal) uint64 {
+	var sum uint64
+	for _, l := range s.Listeners {
+		sum += l.Refused[why]
+	}
+	return sum
 }

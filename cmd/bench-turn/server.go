@@ -152,13 +152,13 @@ func serveOurs(ctx context.Context, addr string) error {
 		return err
 	}
 	g, err := turn.New(turn.Config{
-		Listeners:    []turn.Listener{{Protocol: turn.UDP, Address: addr}},
-		RelayAddress: netip.MustParseAddr("127.0.0.1"),
-		Realm:        realm,
-		Secrets:      []string{secret},
-		Peers:        []turn.Peer{peer},
-		MaxPerUser:   4096,
-		Logger:       slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Listeners:      []turn.Listener{{Protocol: turn.UDP, Address: addr}},
+		RelayAddresses: []netip.Addr{netip.MustParseAddr("127.0.0.1")},
+		Realm:          realm,
+		Secrets:        []string{secret},
+		Peers:          []turn.Peer{peer},
+		MaxPerUser:     4096,
+		Logger:         slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err

@@ -20,7 +20,10 @@ func start() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal ends the process at once
-	p := program{stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}
+	again := make(chan os.Signal, 1)
+	signal.Notify(again, syscall.SIGHUP)
+	defer signal.Stop(again)
+	p := program{stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ(), hangup: &hangup{signal: again}}
 	err := p.main(ctx, os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "cloudretro: %v\n", err)

@@ -14,7 +14,8 @@ import (
 	"github.com/cloudretro/cloudretro/config"
 )
 
-// patience is how long the roles have to end before they are left behind.
+// patience is how long the roles have to end before they are left behind,
+// besides the grace that a gate may take.
 const patience = 10 * time.Second
 
 // house is the roles of a process while they are put together: what listens
@@ -27,10 +28,12 @@ type house struct {
 	parts   []part
 	closers []func() error // of parts that have not run yet
 	checks  []check
-	metrics []prometheus.Collector // of the roles, names without metricsPrefix
+	reloads []func(config.Config) error // take what may change while they run
+	metrics []prometheus.Collector      // of the roles, names without metricsPrefix
 
-	page     string   // URL of the page, "" without a coordinator here
-	greeting []string // what the other roles say of themselves
+	patience time.Duration // how long the parts may take to end
+	page     string        // URL of the page, "" without a coordinator here
+	greeting []string      // what the other roles say of themselves
 }
 
 // play runs the roles until ctx ends or one of them fails.
@@ -42,7 +45,10 @@ func (p program) play(ctx context.Context, cfg config.Config, r roles) error {
 	if err := p.print(h.welcome()); err != nil {
 		return errors.Join(err, h.close())
 	}
-	return supervise(ctx, h.parts, patience)
+	if p.hangup != nil {
+		h.add("reload", func(ctx context.Context) error { return h.reload(ctx, p.hangup) }, func() error { return nil })
+	}
+	return supervise(ctx, h.parts, h.patience)
 }
 
 // build makes the roles and binds their sockets, so that a port in use or a
@@ -52,7 +58,7 @@ func build(cfg config.Config, r roles, log *slog.Logger) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &house{cfg: cfg, roles: r, log: log}
+	h := &house{cfg: cfg, roles: r, log: log, patience: patience}
 	steps := []struct {
 		wanted bool
 		add    func() error
@@ -94,7 +100,9 @@ func (h *house) addOps() error {
 	if err != nil {
 		return explain(err, "ops.address", h.cfg.Ops.Address, "tcp")
 	}
-	h.add("ops", o.run, o.close)
+	// The first part ends last: what drains must be seen to be ready meanwhile.
+	h.parts = append([]part{{"ops", o.run}}, h.parts...)
+	h.closers = append(h.closers, o.close)
 	return nil
 }
 

@@ -109,7 +109,7 @@ func TestGateConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cfg.Peers) != 2 || cfg.RelayAddress.String() != "192.0.2.7" || cfg.MaxPerUser != 12 || len(cfg.Listeners) != 1 {
+	if len(cfg.Peers) != 2 || len(cfg.RelayAddresses) != 1 || cfg.RelayAddresses[0].String() != "192.0.2.7" || cfg.MaxPerUser != 12 || len(cfg.Listeners) != 2 {
 		t.Errorf("gate configuration %+v", cfg)
 	}
 	if len(cfg.Secrets) != 1 || cfg.Secrets[0] == "" || cfg.Secrets[0] == "0123456789abcdef0" {

@@ -38,6 +38,7 @@ func exitCode(err error) int {
 type program struct {
 	stdout, stderr io.Writer
 	environ        []string // NAME=VALUE
+	hangup         *hangup  // nil = never
 }
 
 const usage = `CloudRetro plays retro games in browsers.
@@ -147,9 +148,15 @@ func (p program) main(ctx context.Context, args []string) error {
 	case a.command == "config" && a.defaults:
 		return p.print(string(config.DefaultYAML()))
 	}
-	cfg, err := config.Load(config.Sources{Files: a.files, Environ: p.environ, Set: a.set})
+	load := func() (config.Config, error) {
+		return config.Load(config.Sources{Files: a.files, Environ: p.environ, Set: a.set})
+	}
+	cfg, err := load()
 	if err != nil {
 		return err
+	}
+	if p.hangup != nil {
+		p.hangup.load = load
 	}
 	switch a.command {
 	case "config":

@@ -17,7 +17,7 @@ var errNoSecret = errors.New("secrets.worker is empty: coordinator, worker and t
 func withSecrets(cfg config.Config, r roles) (config.Config, error) {
 	switch {
 	case cfg.Secrets.Worker != "":
-	case !r.coordinator && !r.worker && cfg.Secrets.Turn != "": // the gate needs no other
+	case !r.coordinator && !r.worker && len(cfg.Secrets.Turn) > 0: // the gate needs no other
 	case r.all():
 		var secret [32]byte
 		_, _ = rand.Read(secret[:]) // never fails (crypto/rand)

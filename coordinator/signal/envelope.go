@@ -125,7 +125,7 @@ func known(t Type) bool {
 	switch t {
 	case TypeHello, TypeStart, TypeJoin, TypeAnswer, TypeOffer, TypeCandidate, TypeResume, TypeResumed,
 		TypeLeave, TypeClosed, TypeError, TypeChallenge, TypeRegister, TypeGate, TypeAccepted,
-		TypeLibrary, TypeRooms, TypePeers:
+		TypeLibrary, TypeRooms, TypePeers, TypeDrain:
 		return true
 	}
 	return false

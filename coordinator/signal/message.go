@@ -51,6 +51,7 @@ const (
 	TypeLibrary   Type = "library"   // W>C: Library, when it changed
 	TypeRooms     Type = "rooms"     // W>C: Rooms, when they changed
 	TypePeers     Type = "peers"     // C>T: Peers, whenever the set of workers changed
+	TypeDrain     Type = "drain"     // T>C: the gate opens no more relays; no payload, not answered
 )
 
 // Envelope is what every message travels in.

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/turn"
+	"github.com/cloudretro/cloudretro/turn/credential"
+)
+
+// addGate binds the TURN listeners. A gate without any has nothing to do.
+func (h *house) addGate() error {
+	t := h.cfg.Turn
+	if len(t.Listeners) == 0 {
+		if h.roles.all() {
+			return nil
+		}
+		return errors.New("turn.listeners is empty: role turn has nothing to do; add one, or leave the role out of --role")
+	}
+	cfg, err := gateConfig(h.cfg)
+	if err != nil {
+		return err
+	}
+	cfg.Coordinators = h.coordinators(orElse(t.CoordinatorAddress, h.cfg.Worker.Network.CoordinatorAddress))
+	cfg.Logger = h.log.With("role", "turn")
+	if h.roles.worker {
+		cfg.DrainGrace = 0 // the games that it would wait for end with this process
+	}
+	g, err := turn.New(cfg)
+	if err != nil {
+		return explain(err, "turn.listeners", listenerAddresses(t.Listeners), "udp")
+	}
+	h.add("turn", g.Run, g.Close)
+	h.patience += cfg.DrainGrace
+	h.checks = append(h.checks, check{"turn", g.Ready})
+	h.metrics = append(h.metrics, gateMetrics(g))
+	h.reloads = append(h.reloads, func(next config.Config) error { return g.SetCredentials(gateCredentials(next)) })
+	h.greeting = append(h.greeting, fmt.Sprintf("turn relays at %s for %s", listenerAddresses(t.Listeners), strings.Join(cfg.Coordinators, ", ")))
+	return nil
+}
+
+// gateConfig is what of cfg a gate takes, without the coordinators.
+func gateConfig(cfg config.Config) (turn.Config, error) {
+	t, credentials := cfg.Turn, gateCredentials(cfg)
+	out := turn.Config{
+		PublicAddress:  t.PublicAddress,
+		Realm:          t.Realm,
+		Secrets:        credentials.Secrets,
+		Users:          credentials.Users,
+		MaxAllocations: t.MaxAllocations,
+		MaxPerUser:     t.MaxPerUser,
+		MaxPerAddress:  t.MaxPerAddress,
+		MaxBandwidth:   int64(t.MaxBandwidth),
+		Sockets:        t.Sockets,
+		DrainGrace:     t.DrainGrace,
+	}
+	for i, text := range t.RelayAddress {
+		ip, err := netip.ParseAddr(text)
+		if err != nil {
+			return out, fmt.Errorf("turn.relayAddress.%d: %w", i, err)
+		}
+		out.RelayAddresses = append(out.RelayAddresses, ip)
+	}
+	for _, l := range t.Listeners {
+		one := turn.Listener{Protocol: l.Protocol, Address: l.Address}
+		if l.Protocol == turn.TLS || l.Protocol == turn.DTLS {
+			one.CertFile, one.KeyFile = t.TLS.Cert, t.TLS.Key
+		}
+		out.Listeners = append(out.Listeners, one)
+	}
+	for i, text := range t.Peers {
+		peer, err := turn.ParsePeer(text)
+		if err != nil {
+			return out, fmt.Errorf("turn.peers.%d: %w", i, err)
+		}
+		out.Peers = append(out.Peers, peer)
+	}
+	return out, nil
+}
+
+// gateCredentials are what clients of the gate prove themselves with.
+func gateCredentials(cfg config.Config) turn.Credentials {
+	c := turn.Credentials{Secrets: turnSecrets(cfg)}
+	for _, u := range cfg.Turn.Users {
+		c.Users = append(c.Users, turn.User{Name: u.Username, Password: u.Password})
+	}
+	return c
+}
+
+// turnSecrets are those of TURN credentials, the one to mint with first.
+func turnSecrets(cfg config.Config) []string {
+	if len(cfg.Secrets.Turn) > 0 {
+		return cfg.Secrets.Turn
+	}
+	return []string{credential.Derive(cfg.Secrets.Worker, credential.LabelTURN)}
+}
+
+func listenerAddresses(listeners []config.Listener) string {
+	addresses := make([]string, 0, len(listeners))
+	for _, l := range listeners {
+		addresses = append(addresses, l.Address)
+	}
+	return strings.Join(addresses, ", ")
+}

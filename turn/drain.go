@@ -1,0 +1,43 @@
+package turn
+
+import (
+	"context"
+	"time"
+)
+
+// drainUntil refuses new allocations, has coordinators told so, and waits until
+// the open ones have ended, the grace is over, or ctx ends.
+func (g *Gate) drainUntil(ctx context.Context) {
+	g.draining.Store(true)
+	g.begin()
+	defer g.drained.Store(true)
+	open := g.quota.count()
+	if open == 0 || g.cfg.DrainGrace <= 0 {
+		return
+	}
+	g.log.Info("turn drains", "allocations", open, "grace", g.cfg.DrainGrace)
+	grace := time.NewTimer(g.cfg.DrainGrace)
+	defer grace.Stop()
+	for g.quota.count() > 0 {
+		select {
+		case <-g.emptied:
+		case <-grace.C:
+			g.log.Warn("drain grace is over", "allocations", g.quota.count())
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+	g.log.Info("turn has drained")
+}
+
+// release counts an allocation out.
+func (g *Gate) release(a *allocation) {
+	g.quota.release(a.who, a.client.Addr())
+	if g.quota.count() == 0 {
+		select {
+		case g.emptied <- struct{}{}:
+		default: // it is known
+		}
+	}
+}

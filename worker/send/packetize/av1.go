@@ -141,8 +141,8 @@ func surveyAV1(data []byte) (temporalUnit, error) {
 		switch o.kind() {
 		case obuSequenceHeader:
 			r := bitReader{data: o.payload}
-			r.read(3) // seq_profile
-			sequence, still = true, r.flag() && r.flag()
+			r.read(3)                                 // seq_profile
+			sequence, still = true, r.read(2) == 0b11 // still_picture, reduced_still_picture_header
 		case obuFrame, obuFrameHeader:
 			if !frame {
 				t.start = sequence && (still || shownKeyFrame(o.payload))

@@ -183,7 +183,7 @@ func TestFallbackErrors(t *testing.T) {
 
 // TestFallbackCorked writes to a socket of ours: a picture leaves in runs.
 func TestFallbackCorked(t *testing.T) {
-	r := newRig(t, "127.0.0.1", batch.Config{})
+	s, conn := New(Config{}), listen(t, "127.0.0.1", batch.Config{})
 	w := newWatcher(t, "127.0.0.1", videoStream(), Stream{}, seal.AEADAES128GCM)
 	to := net.UDPAddrFromAddrPort(w.address())
 	write := func(h *rtp.Header, payload []byte) error {
@@ -191,15 +191,15 @@ func TestFallbackCorked(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		_, err = r.conn.WriteTo(b, to)
+		_, err = conn.WriteTo(b, to)
 		return err
 	}
-	if err := w.Open(Path{Conn: r.conn, Remote: w.address(), Video: write}); err != nil {
+	if err := w.Open(Path{Conn: conn, Remote: w.address(), Video: write}); err != nil {
 		t.Fatal(err)
 	}
-	r.sender.Attach(w.Viewer) // after Open: the order does not matter
+	s.Attach(w.Viewer) // after Open: the order does not matter
 	picture := accessUnit(10_000, true)
-	r.picture(picture, true)
+	s.Video(Frame{Codec: packetize.H264, Data: picture, Key: true})
 	n := packetsOf(picture)
 	for i := range n {
 		var p rtp.Packet
@@ -208,7 +208,7 @@ func TestFallbackCorked(t *testing.T) {
 		}
 	}
 	w.Close()
-	if got := r.conn.Stats(); got.Packets != uint64(n) || got.Segmentation && got.Syscalls != 1 {
+	if got := conn.Stats(); got.Packets != uint64(n) || got.Segmentation && got.Syscalls != 1 {
 		t.Errorf("%d packets in %d system calls", got.Packets, got.Syscalls)
 	}
 }

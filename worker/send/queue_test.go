@@ -1,6 +1,7 @@
 package send
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -178,7 +179,7 @@ func TestDetachAndClose(t *testing.T) {
 	if got.ViewersFast != 0 || got.ViewersFallback != 0 {
 		t.Errorf("%d and %d viewers are left", got.ViewersFast, got.ViewersFallback)
 	}
-	if a.open(&Path{}) != ErrClosed {
+	if !errors.Is(a.open(&Path{}), ErrClosed) {
 		t.Error("a closed viewer can be opened")
 	}
 	if err := a.Feedback([]byte{0x81, 206, 0, 2, 0, 0, 0, 1, 0x11, 0x11, 0x11, 0x11}, videoSSRC); err != nil {

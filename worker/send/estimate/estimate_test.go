@@ -64,7 +64,7 @@ func (p *path) report(e *Estimate, now time.Duration) {
 		m.PacketChunks = append(m.PacketChunks, &rtcp.RunLengthChunk{PacketStatusSymbol: symbol, RunLength: 1})
 	}
 	m.ReferenceTime = uint32(max(reference, 0))
-	m.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: uint16(m.Len()/4 - 1)}
+	m.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: uint16(m.MarshalSize()/4 - 1)}
 	b, err := m.Marshal()
 	if err != nil {
 		p.t.Fatal(err)

@@ -1,0 +1,552 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/logging"
+	"github.com/pion/stun"
+	"github.com/pion/turn/v2"
+)
+
+// payloads are n distinct payloads of a size.
+func payloads(n, size int) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = bytes.Repeat([]byte{byte(i)}, size)
+		if size >= 4 {
+			binary.BigEndian.PutUint32(all[i], uint32(i))
+		}
+	}
+	return all
+}
+
+// exchange sends bursts both ways over a bound channel and checks each.
+func exchange(t *testing.T, c *client, worker *net.UDPConn) {
+	t.Helper()
+	const channel = 0x4001
+	c.bind(t, channel, addrOf(worker.LocalAddr()))
+	for _, size := range []int{1, 3, 100, 1200} {
+		burst := payloads(16, size)
+		for _, p := range burst {
+			if _, err := worker.WriteToUDPAddrPort(p, c.relayed); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, want := range burst {
+			if got, p := c.receiveData(t); got != channel || !bytes.Equal(p, want) {
+				t.Fatalf("down, %d bytes, packet %d: channel %#x, %x", size, i, got, p[:min(8, len(p))])
+			}
+		}
+		for _, p := range burst {
+			c.send(t, channel, p)
+		}
+		for i, want := range burst {
+			p, from := receiveOne(t, worker)
+			if !bytes.Equal(p, want) || addrOf(from) != c.relayed {
+				t.Fatalf("up, %d bytes, packet %d: from %v, %x", size, i, from, p[:min(8, len(p))])
+			}
+		}
+	}
+}
+
+func TestRelaysBothWays(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ listener, relayed, worker string }{
+		{"127.0.0.1:0", "127.0.0.1", "127.0.0.1:0"},
+		{"[::1]:0", "127.0.0.1", "127.0.0.1:0"},
+		{"127.0.0.1:0", "::1", "[::1]:0"},
+		{"[::1]:0", "::1", "[::1]:0"},
+	} {
+		t.Run(tc.listener+" to "+tc.worker, func(t *testing.T) {
+			t.Parallel()
+			g := newGate(t)
+			g.relayed = netip.MustParseAddr(tc.relayed)
+			l := g.udp(t, tc.listener)
+			exchange(t, dial(t, l).allocate(t), peer(t, tc.worker))
+			s := l.Stats()
+			if s.Packets != [2]uint64{64, 64} || s.Bytes[Up] != 16*1304 || s.Bytes[Down] != 16*1304 {
+				t.Errorf("counted %v packets, %v bytes", s.Packets, s.Bytes)
+			}
+			if s.Dropped != [Drops]uint64{} || s.Allocations != 1 || s.Control < 3 {
+				t.Errorf("stats %+v", s)
+			}
+			if a := (<-g.opened).Stats(); a.Packets != s.Packets || a.Bytes != s.Bytes || a.Dropped != 0 {
+				t.Errorf("the allocation counts %+v, the listener %+v", a, s)
+			}
+		})
+	}
+}
+
+// A dual-stack listener sees IPv4 clients as mapped addresses.
+func TestDualStackListener(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "[::]:0")
+	port := addrOf(l.LocalAddr()).Port()
+	for _, host := range []string{"127.0.0.1", "::1"} {
+		conn, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(host), port).String())
+		if err != nil {
+			t.Skip(err)
+		}
+		c := newClient(t, conn, false).allocate(t)
+		exchange(t, c, peer(t, "127.0.0.1:0"))
+		if a := <-g.opened; a.Client() != addrOf(conn.LocalAddr()) {
+			t.Errorf("the client is %v, called %v", conn.LocalAddr(), a.Client())
+		}
+	}
+}
+
+// TestPionClient has a real client choose channels, permissions and indications.
+func TestPionClient(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	conn, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := logging.NewDefaultLoggerFactory()
+	quiet.DefaultLogLevel = logging.LogLevelDisabled
+	c, err := turn.NewClient(&turn.ClientConfig{
+		STUNServerAddr: l.LocalAddr().String(), TURNServerAddr: l.LocalAddr().String(), Conn: conn,
+		Username: testUser, Password: testPass, Realm: testRealm, LoggerFactory: quiet,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if err := c.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	relayed, err := c.Allocate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = relayed.Close() }()
+	worker := peer(t, "127.0.0.1:0")
+	a := <-g.opened
+	// The client begins with indications and goes over to a channel.
+	for i := 0; a.Stats().Packets[Up] < 50 || l.Stats().Packets[Up] < 10; i++ {
+		want := fmt.Appendf(nil, "packet %d", i)
+		if _, err := relayed.WriteTo(want, worker.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		if p, from := receiveOne(t, worker); !bytes.Equal(p, want) || from.String() != relayed.LocalAddr().String() {
+			t.Fatalf("from %v came %q", from, p)
+		}
+		if _, err := worker.WriteTo(want, relayed.LocalAddr()); err != nil {
+			t.Fatal(err)
+		}
+		if p, from := receiveOne(t, relayed); !bytes.Equal(p, want) || from.String() != worker.LocalAddr().String() {
+			t.Fatalf("from %v came %q", from, p)
+		}
+	}
+	eventually(t, "the channel is bound", func() bool { return l.bindings.len() == 1 })
+}
+
+func TestIndications(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	worker := peer(t, "127.0.0.1:0")
+	address := addrOf(worker.LocalAddr())
+	c.permit(t, address)
+
+	indication, err := stun.Build(stun.TransactionID, stun.NewType(stun.MethodSend, stun.ClassIndication),
+		attribute{stun.AttrData, []byte("up")}, peerAttribute(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.conn.Write(indication.Raw); err != nil {
+		t.Fatal(err)
+	}
+	if p, _ := receiveOne(t, worker); string(p) != "up" {
+		t.Errorf("the worker got %q", p)
+	}
+	if _, err := worker.WriteToUDPAddrPort([]byte("down"), c.relayed); err != nil {
+		t.Fatal(err)
+	}
+	m := &stun.Message{Raw: c.receive(t)}
+	if err := m.Decode(); err != nil || m.Type.Method != stun.MethodData {
+		t.Fatalf("%v, %v", m, err)
+	}
+	if data, _ := m.Get(stun.AttrData); string(data) != "down" {
+		t.Errorf("the client got %q", data)
+	}
+
+	// The same peer refused: neither way.
+	g.admission.refuse(address, true)
+	if _, err := c.conn.Write(indication.Raw); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := worker.WriteToUDPAddrPort([]byte("down"), c.relayed); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "both are dropped", func() bool { return l.Stats().Dropped[DropPeer] == 2 })
+	if got := (<-g.opened).Stats(); got.Dropped != 2 || got.Packets != [2]uint64{1, 1} || got.Bytes != [2]uint64{2, 4} {
+		t.Errorf("the allocation counts %+v", got)
+	}
+}
+
+// TestAdmission has a worker leave and come back while data flows, address and
+// port.
+func TestAdmission(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	worker, other := peer(t, "127.0.0.1:0"), peer(t, "127.0.0.1:0")
+	address := addrOf(worker.LocalAddr())
+	g.admission.refuse(addrOf(other.LocalAddr()), true)
+	exchange(t, c, worker)
+
+	// Another port of the same address, though the permission is for it, too.
+	if _, err := other.WriteToUDPAddrPort([]byte("x"), c.relayed); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the other port is dropped", func() bool { return l.Stats().Dropped[DropPeer] == 1 })
+	c.bind(t, 0x4002, addrOf(other.LocalAddr()))
+	c.send(t, 0x4002, []byte("x"))
+	eventually(t, "data to the other port is dropped", func() bool { return l.Stats().Dropped[DropPeer] == 2 })
+
+	asked := g.admission.questions()
+	exchange(t, c, worker)
+	if n := g.admission.questions() - asked; n > 2 {
+		t.Errorf("admission was asked %d times for 128 packets", n)
+	}
+	g.admission.refuse(address, true)
+	c.send(t, 0x4001, []byte("x"))
+	eventually(t, "the way up is cut", func() bool { return l.Stats().Dropped[DropPeer] == 3 })
+	if _, err := worker.WriteToUDPAddrPort([]byte("x"), c.relayed); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the way down is cut", func() bool { return l.Stats().Dropped[DropPeer] == 4 })
+	g.admission.refuse(address, false)
+	exchange(t, c, worker)
+}
+
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	worker := peer(t, "127.0.0.1:0")
+	address := addrOf(worker.LocalAddr())
+	exchange(t, c, worker)
+	dropped := func() uint64 { return l.Stats().Dropped[DropUnbound] }
+
+	g.clock.advance(permissionLifetime - time.Second)
+	exchange(t, c, worker) // which binds again, and so refreshes
+	g.clock.advance(permissionLifetime - time.Second)
+	c.send(t, 0x4001, []byte("x"))
+	receiveOne(t, worker)
+	g.clock.advance(2 * time.Second)
+	c.send(t, 0x4001, []byte("x"))
+	eventually(t, "the permission has expired", func() bool { return dropped() == 1 })
+
+	// CreatePermission refreshes the permission, with any port, but not the channel.
+	c.permit(t, netip.AddrPortFrom(address.Addr(), 9))
+	c.send(t, 0x4001, []byte("x"))
+	receiveOne(t, worker)
+	g.clock.advance(permissionLifetime - 2*time.Second)
+	c.permit(t, address)
+	c.send(t, 0x4001, []byte("x"))
+	receiveOne(t, worker)
+	g.clock.advance(2 * time.Second)
+	c.send(t, 0x4001, []byte("x"))
+	eventually(t, "the channel has expired", func() bool { return dropped() == 2 })
+	// Down, pion's own timers still hold the channel.
+	exchange(t, c, worker)
+}
+
+// TestRebinding binds a channel again to another peer, which pion/turn allows
+// when its own timer has run out; so learn is told instead of waiting for that.
+func TestRebinding(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	a := <-g.opened
+	one, two := peer(t, "127.0.0.1:0"), peer(t, "127.0.0.1:0")
+	exchange(t, c, one)
+	a.bind(0x4001, endpointOf(addrOf(two.LocalAddr())))
+	c.send(t, 0x4001, []byte("to two"))
+	if p, _ := receiveOne(t, two); string(p) != "to two" {
+		t.Errorf("two got %q", p)
+	}
+	a.bind(0x4005, endpointOf(addrOf(two.LocalAddr()))) // the peer has another channel now
+	if _, err := two.WriteToUDPAddrPort([]byte("from two"), c.relayed); err != nil {
+		t.Fatal(err)
+	}
+	if channel, p := c.receiveData(t); channel != 0x4005 || string(p) != "from two" {
+		t.Errorf("channel %#x, %q", channel, p)
+	}
+	if n := l.bindings.len(); n != 1 {
+		t.Errorf("%d bindings, want the last one", n)
+	}
+	for i := range 2 * maxBindings {
+		a.bind(0x5000+uint16(i), endpointOf(netip.AddrPortFrom(netip.MustParseAddr("127.0.0.2"), uint16(i+1))))
+	}
+	if n := l.bindings.len(); n != maxBindings || len(*a.bindings.Load()) != maxBindings {
+		t.Errorf("%d bindings, want %d", n, maxBindings)
+	}
+	g.clock.advance(channelLifetime)
+	a.bind(0x6000, endpointOf(addrOf(one.LocalAddr())))
+	if n := l.bindings.len(); n != 1 {
+		t.Errorf("%d bindings, want the one that has not expired", n)
+	}
+}
+
+func TestRelease(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(t *testing.T, g *gate, c *client, a *Allocation){
+		"refresh": func(t *testing.T, _ *gate, c *client, _ *Allocation) { c.refresh(t, 0) },
+		"close": func(t *testing.T, _ *gate, _ *client, a *Allocation) {
+			for range 2 {
+				if err := a.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+		},
+		"relay": func(_ *testing.T, g *gate, _ *client, _ *Allocation) { g.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := newGate(t)
+			l := g.udp(t, "127.0.0.1:0")
+			c := dial(t, l).allocate(t)
+			a := <-g.opened
+			for i := range uint16(10) {
+				c.bind(t, 0x4000+i, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), 1000+i))
+			}
+			if n := l.bindings.len(); n != 10 {
+				t.Fatalf("%d bindings, want 10", n)
+			}
+			end(t, g, c, a)
+			eventually(t, "nothing is left", func() bool {
+				return l.bindings.len() == 0 && l.Stats().Allocations == 0
+			})
+			if _, _, err := a.ReadFrom(make([]byte, 10)); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("ReadFrom of a closed allocation: %v", err)
+			}
+			a.bind(0x4000, endpoint{port: 1})
+			if l.bindings.len() != 0 {
+				t.Error("a closed allocation took a binding")
+			}
+			g.relay.mu.Lock()
+			defer g.relay.mu.Unlock()
+			if len(g.relay.allocations) != 0 {
+				t.Errorf("%d allocations are left", len(g.relay.allocations))
+			}
+		})
+	}
+}
+
+func TestBandwidth(t *testing.T) {
+	t.Parallel()
+	for _, total := range []bool{false, true} {
+		t.Run(fmt.Sprintf("total %v", total), func(t *testing.T) {
+			t.Parallel()
+			const rate = 100_000 // bytes per second
+			g := newGate(t, func(cfg *Config) {
+				if total {
+					cfg.Bandwidth = rate
+				}
+			})
+			if !total {
+				g.bandwidth = rate
+			}
+			l := g.udp(t, "127.0.0.1:0")
+			c := dial(t, l).allocate(t)
+			worker := peer(t, "127.0.0.1:0")
+			c.bind(t, 0x4000, addrOf(worker.LocalAddr()))
+			for range 100 {
+				if _, err := worker.WriteToUDPAddrPort(make([]byte, 1000), c.relayed); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want := uint64(rate * bucketDepth / time.Second / 1000)
+			eventually(t, "all are accounted for", func() bool {
+				s := l.Stats()
+				return s.Packets[Down]+s.Dropped[DropBandwidth] == 100
+			})
+			if s := l.Stats(); s.Packets[Down] < want || s.Packets[Down] > want+1 {
+				t.Errorf("%d packets passed, want %d", s.Packets[Down], want)
+			}
+			before := l.Stats().Dropped[DropBandwidth]
+			c.send(t, 0x4000, make([]byte, 1000))
+			eventually(t, "both directions are one", func() bool { return l.Stats().Dropped[DropBandwidth] == before+1 })
+			g.clock.advance(time.Second)
+			c.send(t, 0x4000, make([]byte, 1000))
+			receiveOne(t, worker)
+		})
+	}
+}
+
+func TestHostileDatagrams(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	worker := peer(t, "127.0.0.1:0")
+	c.bind(t, 0x4000, addrOf(worker.LocalAddr()))
+	write := func(p []byte) {
+		t.Helper()
+		if _, err := c.conn.Write(p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	malformed := [][]byte{
+		{0x40}, {0x40, 0, 0}, {0x40, 0, 0, 1}, {0x40, 0, 0xff, 0xff, 1}, {0x80, 1, 2, 3}, {0xff}, {0},
+		make([]byte, 19), make([]byte, 20), append([]byte{0, 1, 0, 4, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...),
+		bytes.Repeat([]byte{0}, 3000),
+	}
+	for _, p := range malformed {
+		write(p)
+	}
+	eventually(t, "what is malformed is dropped", func() bool {
+		return l.Stats().Dropped[DropMalformed] == uint64(len(malformed))
+	})
+	write(channelMessage(0x4fff, []byte("unbound")))
+	eventually(t, "what is unbound is dropped", func() bool { return l.Stats().Dropped[DropUnbound] == 1 })
+	stranger := dial(t, l)
+	stranger.send(t, 0x4000, []byte("not mine"))
+	eventually(t, "another client's channel is not ours", func() bool { return l.Stats().Dropped[DropUnbound] == 2 })
+
+	write(append(channelMessage(0x4000, []byte("padded")), 0, 0, 0)) // RFC 8656 12.5 allows that on UDP
+	if p, _ := receiveOne(t, worker); string(p) != "padded" {
+		t.Errorf("the worker got %q", p)
+	}
+	write(channelMessage(0x4000, nil))
+	if p, _ := receiveOne(t, worker); len(p) != 0 {
+		t.Errorf("the worker got %q, want an empty datagram", p)
+	}
+}
+
+// TestInboxFull has nobody read control messages.
+func TestInboxFull(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l, err := g.relay.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, l)
+	request := stun.MustBuild(stun.TransactionID, stun.BindingRequest)
+	for sent := uint64(0); l.Stats().Dropped[DropQueue] == 0; sent++ {
+		if _, err := c.conn.Write(request.Raw); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "it is counted", func() bool { return l.Stats().Control+l.Stats().Dropped[DropQueue] > sent })
+	}
+	if s := l.Stats(); s.Control != inboxSize {
+		t.Errorf("%d control messages wait, want %d", s.Control, inboxSize)
+	}
+	p := make([]byte, maxControl)
+	if n, from, err := l.ReadFrom(p); err != nil || n != len(request.Raw) || from.String() != c.conn.LocalAddr().String() {
+		t.Errorf("%d bytes from %v, %v", n, from, err)
+	}
+	if r := l.Request(); r.Client != addrOf(c.conn.LocalAddr()) || !bytes.Equal(r.Packet, request.Raw) {
+		t.Errorf("the request is %+v", r)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := l.ReadFrom(p); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("ReadFrom after Close: %v", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]Config{
+		"no admission": {}, "loops": {Admission: &admission{}, Loops: -1},
+		"bandwidth": {Admission: &admission{}, Bandwidth: -1}, "streams": {Admission: &admission{}, MaxStreams: -1},
+	} {
+		if r, err := New(cfg); err == nil {
+			t.Errorf("%s: accepted", name)
+			_ = r.Close()
+		}
+	}
+	r, err := New(Config{Admission: &admission{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.cfg.Loops < 1 || r.cfg.Loops > maxLoops || len(r.loops) != r.cfg.Loops || r.cfg.MaxStreams != defaultMaxStreams {
+		t.Errorf("defaults %+v", r.cfg)
+	}
+	for range 2 {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestLifecycle(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	if _, err := g.relay.ListenUDP(addrOf(l.LocalAddr())); err == nil {
+		t.Error("an address in use was taken")
+	} else if !strings.Contains(err.Error(), l.LocalAddr().String()) {
+		t.Errorf("the error does not name the address: %v", err)
+	}
+	if _, err := g.relay.ListenUDP(netip.MustParseAddrPort("192.0.2.1:0")); err == nil {
+		t.Error("a foreign address was bound")
+	}
+	if _, err := l.Open(AllocationConfig{}); err == nil {
+		t.Error("an allocation without an address")
+	}
+	if err := g.relay.Run(context.Background()); err == nil {
+		t.Error("Run ran twice")
+	}
+	g.stop()
+	if _, err := g.relay.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0")); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("listen on a closed relay: %v", err)
+	}
+	if _, err := l.Open(AllocationConfig{Local: netip.MustParseAddrPort("127.0.0.1:0")}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("open on a closed relay: %v", err)
+	}
+	if err := g.relay.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := g.relay.Run(context.Background()); err == nil {
+		t.Error("a closed relay ran")
+	}
+}
+
+func TestAnnounced(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	a, err := l.Open(AllocationConfig{Local: netip.MustParseAddrPort("0.0.0.0:0"), Announced: netip.MustParseAddr("192.0.2.7")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	announced := addrOf(a.LocalAddr())
+	if announced.Addr() != netip.MustParseAddr("192.0.2.7") || announced.Port() == 0 || announced.Port() != a.socket.bound.Port() {
+		t.Errorf("announced %v, bound %v", announced, a.socket.bound)
+	}
+	if n, err := a.WriteTo([]byte("x"), &net.IPAddr{}); n != 1 || err != nil || a.Stats().Dropped != 1 {
+		t.Errorf("a send to no address: %d, %v", n, err)
+	}
+	if _, err := l.WriteTo([]byte("x"), &net.IPAddr{}); err == nil {
+		t.Error("an answer to no address")
+	}
+	for _, c := range []net.PacketConn{a, l} {
+		if errors.Join(c.SetDeadline(time.Now()), c.SetReadDeadline(time.Now()), c.SetWriteDeadline(time.Now())) != nil {
+			t.Error("a deadline was refused")
+		}
+	}
+}

@@ -12,6 +12,12 @@ const (
 // size; with more elements W is 0 and each has one.
 const av1MaxCount = 3
 
+// av1Slack is what a payload of more elements than av1MaxCount may need beyond
+// its share: a size for the part of the unit that it ends with, and an octet that
+// stays free because no element fits. Without it a last payload of a few octets
+// could be left over.
+const av1Slack = 3
+
 // splitAV1 lays the units of a temporal unit end to end, each without its size
 // field, and cuts wherever a payload is full, so that all are equal.
 func (f *Frame) splitAV1(data []byte, limit int) error {
@@ -20,6 +26,9 @@ func (f *Frame) splitAV1(data []byte, limit int) error {
 		return err
 	}
 	p := packer{frame: f, size: 1 + cut(t.bytes, limit-1)}
+	if t.units > av1MaxCount {
+		p.size = min(limit, p.size+av1Slack)
+	}
 	if t.start {
 		p.begin(av1Sequence)
 	} else {
@@ -89,7 +98,7 @@ func (p *packer) add(o *obu, more bool) {
 		case n > 0 && at < o.size():
 			p.finish(av1Continued)
 			p.begin(av1Continues)
-		case n == 0 || p.bare && more:
+		case n == 0 || p.bare:
 			p.finish(0)
 			p.begin(0)
 		}

@@ -102,32 +102,42 @@ func TestAV1(t *testing.T) {
 // what went in, no payload exceeds the limit, and all but the last are full as
 // far as sizes allow.
 func TestAV1Layouts(t *testing.T) {
-	const limit = 140
-	for units := 1; units <= 6; units++ {
-		for size := 1; size < 300; size++ {
-			var data []byte
-			for i := range units {
-				n := size
-				if i%2 == 1 {
-					n = 1 + size%7
-				}
-				data = append(data, obuBytes(6, noise(n))...)
+	for _, limit := range []int{140, 400} {
+		for units := 1; units <= 16; units++ {
+			for size := 1; size < 300; size++ {
+				testAV1Layout(t, limit, units, size)
 			}
-			f := split(t, packetize.AV1, data, limit)
-			got, err := packetizetest.Join(packetize.AV1, payloads(f))
-			if err != nil {
-				t.Fatalf("%d units of %d: %v", units, size, err)
-			}
-			if !bytes.Equal(got, data) {
-				t.Fatalf("%d units of %d bytes come back otherwise", units, size)
-			}
-			for i := range f.Len() {
-				n := len(f.Payload(i))
-				if n > limit || i < f.Len()-1 && n < len(f.Payload(0))-2 {
-					t.Fatalf("%d units of %d bytes: payload %d of %d has %d bytes, the first %d",
-						units, size, i, f.Len(), n, len(f.Payload(0)))
-				}
-			}
+		}
+	}
+}
+
+func testAV1Layout(t *testing.T, limit, units, size int) {
+	t.Helper()
+	var data []byte
+	for i := range units {
+		n := size
+		if i%4 > 0 {
+			n = 1 + (size+i)%7
+		}
+		data = append(data, obuBytes(6, noise(n))...)
+	}
+	f := split(t, packetize.AV1, data, limit)
+	got, err := packetizetest.Join(packetize.AV1, payloads(f))
+	if err != nil {
+		t.Fatalf("%d units of %d: %v", units, size, err)
+	}
+	if !bytes.Equal(got, data) {
+		t.Fatalf("%d units of %d bytes come back otherwise", units, size)
+	}
+	full := (len(data) + limit - 1) / limit // fewer payloads than that are impossible
+	if f.Len() > full+1 {
+		t.Fatalf("%d units of %d bytes, %d in all, become %d payloads", units, size, len(data), f.Len())
+	}
+	for i := range f.Len() {
+		n := len(f.Payload(i))
+		if n > limit || i < f.Len()-1 && n < len(f.Payload(0))-2 {
+			t.Fatalf("%d units of %d bytes at %d: payload %d of %d has %d bytes, the first %d",
+				units, size, limit, i, f.Len(), n, len(f.Payload(0)))
 		}
 	}
 }

@@ -153,6 +153,7 @@ func TestErrors(t *testing.T) {
 		"VP9, key cut short":     {packetize.VP9, vp9Picture(9, true)[:8], 1200, packetize.ErrMalformed},
 		"VP9, RGB in profile 0":  {packetize.VP9, append([]byte{0x82, 0x49, 0x83, 0x42, 0xe0}, noise(20)...), 1200, packetize.ErrMalformed},
 		"VP9, 65536 wide":        {packetize.VP9, []byte{0x82, 0x49, 0x83, 0x42, 0x4f, 0xff, 0xf0, 0, 0, 0, 0}, 1200, packetize.ErrMalformed},
+		"VP9, 65536 high":        {packetize.VP9, []byte{0x82, 0x49, 0x83, 0x42, 0x40, 0, 0xff, 0xff, 0xf0, 0, 0}, 1200, packetize.ErrMalformed},
 		"AV1, only delimiter":    {packetize.AV1, obuBytes(2, nil), 1200, packetize.ErrEmpty},
 		"AV1, only padding":      {packetize.AV1, append(obuBytes(15, noise(5)), obuBytes(8, nil)...), 1200, packetize.ErrEmpty},
 		"AV1, forbidden bit":     {packetize.AV1, []byte{0xb2, 0}, 1200, packetize.ErrMalformed},

@@ -22,7 +22,8 @@ func TestJoin(t *testing.T) {
 		"single unit": {packetize.H264, payloads{{0x41, 7}}, []byte{0, 0, 0, 1, 0x41, 7}},
 		"STAP-A":      {packetize.H264, payloads{{0x78, 0, 2, 0x67, 1, 0, 1, 0x28}}, []byte{0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x28}},
 		"FU-A": {
-			packetize.H264, payloads{{0x7c, 0x85, 1}, {0x7c, 0x05, 2, 3}, {0x7c, 0x45, 4}, {0x41}},
+			packetize.H264,
+			payloads{{0x7c, 0x85, 1}, {0x7c, 0x05, 2, 3}, {0x7c, 0x45, 4}, {0x41}},
 			[]byte{0, 0, 0, 1, 0x65, 1, 2, 3, 4, 0, 0, 0, 1, 0x41},
 		},
 		"VP8, bare":              {packetize.VP8, payloads{{0x10, 1}, {0x00, 2}}, []byte{1, 2}},
@@ -119,7 +120,8 @@ func TestCanonical(t *testing.T) {
 		data, want []byte
 	}{
 		"H.264": {
-			packetize.H264, []byte{0, 0, 1, 9, 0xf0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 12, 0xff, 0, 0, 1, 0x65, 2, 0, 0},
+			packetize.H264,
+			[]byte{0, 0, 1, 9, 0xf0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 12, 0xff, 0, 0, 1, 0x65, 2, 0, 0},
 			[]byte{0, 0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x65, 2},
 		},
 		"AV1":           {packetize.AV1, []byte{0x12, 0, 0x32, 0x81, 0x00, 7, 0x7a, 1, 0, 0x20, 1}, []byte{0x32, 1, 7, 0x22, 1, 1}},

@@ -10,6 +10,11 @@ import (
 const (
 	inboxSize = 16   // compound packets that wait for a turn; overflow: dropped
 	maxLetter = 1500 // bytes of one
+
+	// maxNamed is how many sequence numbers the mail of one turn may name: a few
+	// bytes can name thousands, and nobody else is sent to meanwhile. It is half a
+	// second at 50 Mbit/s; what is beyond is dropped.
+	maxNamed = 4096
 )
 
 // inbox holds RTCP that was not read yet.
@@ -89,6 +94,7 @@ func (v *Viewer) weigh(b []byte, ssrc uint32) (useful, urgent bool, err error) {
 
 // readMail acts on what came since the last turn.
 func (v *Viewer) readMail(o *output) {
+	v.patience = maxNamed
 	for i := range v.mail.n {
 		l := &v.mail.letters[i]
 		s := v.stream(l.ssrc)
@@ -125,6 +131,10 @@ func (v *Viewer) act(o *output, s *stream, m *feedback.Message) {
 	case feedback.Reports:
 		v.readReports(o, s, m)
 	case feedback.TransportCC:
+		if v.patience -= m.Count(); v.patience < 0 {
+			v.bump(feedbackDropped, 1)
+			return
+		}
 		v.estimate.Feedback(m, o.now)
 		v.rate.Store(v.estimate.Rate())
 	}

@@ -50,6 +50,10 @@ func (v *Viewer) resendLost(o *output, s *stream, m *feedback.Message) {
 		if !ok {
 			break
 		}
+		if v.patience--; v.patience < 0 {
+			v.bump(feedbackDropped, 1)
+			break
+		}
 		packet, index, ok := s.ring.Get(sequence)
 		switch {
 		case !ok && int16(uint16(s.index)-1-sequence) < 0:

@@ -186,6 +186,41 @@ func TestResendBudget(t *testing.T) {
 	}
 }
 
+// TestPatience names more packets than one turn looks at.
+func TestPatience(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	r.picture(accessUnit(500, true), true)
+	r.turns()
+	var compound []rtcp.Packet
+	for range 10 { // of 510 packets each
+		m := &rtcp.TransportLayerNack{MediaSSRC: videoSSRC}
+		for i := range 30 {
+			m.Nacks = append(m.Nacks, rtcp.NackPair{PacketID: uint16(w.video.index) + uint16(i), LostPackets: 0xffff})
+		}
+		compound = append(compound, m)
+	}
+	w.feed(videoSSRC, compound...)
+	r.turns()
+	if got := w.Stats(); got.RefusedUnknown != maxNamed || got.FeedbackDropped != 2 {
+		t.Errorf("%d looked at, %d dropped", got.RefusedUnknown, got.FeedbackDropped)
+	}
+	w.feed(videoSSRC, transportFeedback(0, 350, 0, 0), transportFeedback(350, 100, 0, 0))
+	r.turns()
+	if got := w.Stats(); got.FeedbackDropped != 2 {
+		t.Errorf("%d dropped in the next turn", got.FeedbackDropped)
+	}
+	many := transportFeedback(0, 8000, 0, 0)
+	many.PacketChunks = []rtcp.PacketStatusChunk{&rtcp.RunLengthChunk{RunLength: 8000}}
+	many.RecvDeltas = nil
+	many.Header.Length = uint16(many.MarshalSize()/4 - 1)
+	w.feed(videoSSRC, many)
+	r.turns()
+	if got := w.Stats(); got.FeedbackDropped != 3 {
+		t.Errorf("%d dropped, want the feedback on 8000 packets among them", got.FeedbackDropped)
+	}
+}
+
 func TestBudget(t *testing.T) {
 	var b budget
 	if !b.take(budgetBytes, time.Hour) || b.take(1, time.Hour) {

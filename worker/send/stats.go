@@ -58,7 +58,7 @@ type Counts struct {
 	RefusedBudget  uint64 // resends refused: more than a viewer may ask for
 
 	KeyFramesAsked  uint64 // PLI and FIR of browsers
-	FeedbackDropped uint64 // RTCP dropped: the viewer's inbox was full
+	FeedbackDropped uint64 // RTCP dropped: the inbox was full, or it names more packets than a turn looks at
 	FeedbackBad     uint64 // RTCP that is malformed
 	TooLarge        uint64 // datagrams that went as IP fragments
 	Unsent          uint64 // datagrams that the socket dropped

@@ -63,6 +63,7 @@ type turns struct {
 	report   time.Duration // when the next sender report is due
 	measured measured
 	mail     mail
+	patience int // sequence numbers that the mail of this turn may still name
 }
 
 // way is how a viewer is sent to; once chosen it stays.

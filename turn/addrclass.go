@@ -106,6 +106,9 @@ func (c classes) never(addr netip.Addr) string {
 // closed says why a listed prefix does not open an address that it contains;
 // "" if it does.
 func (c classes) closed(prefix netip.Prefix, addr netip.Addr) string {
+	if addr.Is4In6() { // which IsLoopback and the like look through
+		return whyEmbedded
+	}
 	if in, ok := find(c.embedding, addr); ok && !addr.IsLoopback() && !addr.IsUnspecified() {
 		return in.why
 	}

@@ -105,6 +105,7 @@ type ViewerConfig struct {
 	// Report sends sender reports (pion's PeerConnection.WriteRTCP). On the fast
 	// path it must not block. nil = none are sent.
 	Report func([]rtcp.Packet) error
-	// History is how many bytes of video can be sent again; 0 = 1 MiB.
+	// History is how many bytes of video can be sent again, at least 256 KiB; 0 =
+	// 512 KiB.
 	History int
 }

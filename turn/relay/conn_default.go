@@ -113,6 +113,11 @@ func newLoop(slot int, now func() int64) (*loop, error) {
 func (l *loop) add(s *socket, r receiver) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	select {
+	case <-l.done:
+		return 0, net.ErrClosed
+	default:
+	}
 	read := func() { l.read(s, r) }
 	if l.running {
 		l.tasks.Go(read)
@@ -126,7 +131,11 @@ func (l *loop) add(s *socket, r receiver) (uint64, error) {
 func (l *loop) remove(uint64) {}
 
 // stop ends run.
-func (l *loop) stop() { l.once.Do(func() { close(l.done) }) }
+func (l *loop) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.once.Do(func() { close(l.done) })
+}
 
 // free has nothing to do.
 func (l *loop) free() error { return nil }

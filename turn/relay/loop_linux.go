@@ -3,6 +3,7 @@ package relay
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -115,6 +116,9 @@ func (l *loop) control(fd int, id uint64) error {
 func (l *loop) add(s *socket, r receiver) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.stopped.Load() {
+		return 0, net.ErrClosed // and so may be our epoll
+	}
 	l.next++
 	l.sockets[l.next] = watched{s, r}
 	if err := l.control(s.fd, l.next); err != nil {
@@ -134,7 +138,9 @@ func (l *loop) remove(id uint64) {
 
 // stop ends run.
 func (l *loop) stop() {
+	l.mu.Lock()
 	l.stopped.Store(true)
+	l.mu.Unlock()
 	_, _ = unix.Write(l.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // full is awake
 }
 

@@ -88,7 +88,7 @@ func (r *run) unauthorized(ctx context.Context, refused refusal) error {
 		return fault{
 			code:   int(refused.code),
 			cause:  fmt.Sprintf("401: the server does not take user %q with this password", r.cfg.User),
-			remedy: "compare them with turn.users (--static-auth... or user= of another server); they are told apart by case",
+			remedy: "compare them with turn.users; capitals count",
 		}
 	}
 	if err := r.mint(ahead); err == nil && r.request(ctx) == nil {

@@ -87,7 +87,7 @@ func remedyOf(rule string) string {
 	case "own address":
 		return "that is the gate itself; give the address of a worker"
 	case "loopback":
-		return "loopback is relayed to only for clients on the gate's own machine; give the worker's address in the network"
+		return "loopback is relayed to only where a worker is registered there and the client is on the gate's own machine; give the worker's address in the network"
 	}
 	return "addresses of this kind are relayed to only if turn.peers names exactly one of them"
 }

@@ -30,6 +30,9 @@ type Config struct {
 	// with the same port: "public" or "public/local". They are announced beside
 	// the host's own addresses, so that play inside the network goes on.
 	IPMap []string
+
+	// Fault, for tests, makes segmented sends fail; see batch.Config.
+	Fault func(segments int) error
 }
 
 // Options are what one peer has of its own.
@@ -86,7 +89,9 @@ func Listen(cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	conns, err := listenUDP(cfg.Logger, addrs, cfg.Port)
+	conns, err := listenUDP(batch.Config{
+		Logger: cfg.Logger, ReadBuffer: readBuffer, WriteBuffer: writeBuffer, Fault: cfg.Fault,
+	}, addrs, cfg.Port)
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v3"
 )
 
@@ -14,9 +15,16 @@ const (
 	maxRTCP    = 1500 // bytes of a compound packet
 )
 
+// rtcpReader is a webrtc.RTPSender: each Read is a compound packet.
+type rtcpReader interface {
+	Read(b []byte) (int, interceptor.Attributes, error)
+}
+
+var _ rtcpReader = (*webrtc.RTPSender)(nil)
+
 // readRTCP hands what the browser reports on one stream to the viewer, until the
 // stream is closed. pion has decrypted it.
-func (p *Peer) readRTCP(s *webrtc.RTPSender, t *track) {
+func (p *Peer) readRTCP(s rtcpReader, t *track) {
 	buf := make([]byte, maxRTCP)
 	for bad := 0; bad < maxBadRTCP; {
 		n, _, err := s.Read(buf)

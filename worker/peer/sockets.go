@@ -3,7 +3,6 @@ package peer
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"syscall"
@@ -61,7 +60,7 @@ func hostAddrs() ([]netip.Addr, error) {
 
 // listenUDP opens one socket per address, all on the same port. Port 0 takes
 // any port that is free on all of them.
-func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*batch.Conn, error) {
+func listenUDP(cfg batch.Config, addrs []netip.Addr, port int) ([]*batch.Conn, error) {
 	tries := 1
 	if port == 0 {
 		tries = portTries
@@ -69,7 +68,7 @@ func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*batch.Conn, e
 	var err error
 	for range tries {
 		var conns []*batch.Conn
-		if conns, err = listenPort(log, addrs, port); err == nil {
+		if conns, err = listenPort(cfg, addrs, port); err == nil {
 			return conns, nil
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
@@ -79,20 +78,19 @@ func listenUDP(log *slog.Logger, addrs []netip.Addr, port int) ([]*batch.Conn, e
 	return nil, err
 }
 
-func listenPort(log *slog.Logger, addrs []netip.Addr, port int) (conns []*batch.Conn, err error) {
+func listenPort(cfg batch.Config, addrs []netip.Addr, port int) (conns []*batch.Conn, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(conns)
 			conns = nil
 		}
 	}()
-	cfg := batch.Config{Logger: log, ReadBuffer: readBuffer, WriteBuffer: writeBuffer}
 	var skipped error
 	for _, ip := range addrs {
 		conn, err := batch.Listen(netip.AddrPortFrom(ip, uint16(port)), cfg)
 		if err != nil && errors.Is(err, syscall.EADDRNOTAVAIL) {
 			// An address that is still (or no longer) tentative, or IPv6 turned off.
-			log.Warn("media address skipped", "address", ip, "error", err)
+			cfg.Logger.Warn("media address skipped", "address", ip, "error", err)
 			skipped = err
 			continue
 		}

@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v2"
-	"github.com/pion/ice/v2"
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp/codecs"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v3"
 )
@@ -21,7 +19,16 @@ type Picture struct {
 	Key     bool
 	Time    uint32 // RTP
 	Packets int
-	Delayed bool // a packet came without playout-delay {0,0}
+	First   uint16 // sequence number of its first packet
+	Delayed bool   // a packet came without playout-delay {0,0}
+	Bare    bool   // a packet came without transport-wide number and send time
+}
+
+// Resent is a packet that came again.
+type Resent struct {
+	Seq     uint16 // its first sequence number
+	Payload []byte
+	RTX     bool // on a stream of its own
 }
 
 // Sound is one received packet.
@@ -35,6 +42,8 @@ type Sound struct {
 type Options struct {
 	Profiles []string // profile-level-ids offered, default 42001f 42e01f 4d001f
 	NoAudio  bool
+	Video    string                       // MIME type, default H.264
+	Bare     bool                         // neither retransmission nor transport-wide numbers are offered
 	SRTP     []dtls.SRTPProtectionProfile // offered, default pion's: AES-GCM first
 }
 
@@ -46,6 +55,7 @@ type Browser struct {
 
 	Pictures chan Picture
 	Sounds   chan Sound
+	Resent   chan Resent // of video
 	Messages chan string // of channel control
 
 	Connected chan struct{} // closed when connected
@@ -69,7 +79,7 @@ func New(tb testing.TB, o Options) *Browser {
 		o.Profiles = []string{"42001f", "42e01f", "4d001f"}
 	}
 	b := &Browser{
-		tb: tb, Pictures: make(chan Picture, 256), Sounds: make(chan Sound, 256), Messages: make(chan string, 256),
+		tb: tb, Pictures: make(chan Picture, 256), Sounds: make(chan Sound, 256), Resent: make(chan Resent, 256), Messages: make(chan string, 256),
 		Connected: make(chan struct{}), Open: make(chan struct{}),
 	}
 	pc, err := newAPI(tb, o).NewPeerConnection(webrtc.Configuration{BundlePolicy: webrtc.BundlePolicyMaxBundle})
@@ -91,37 +101,6 @@ func New(tb testing.TB, o Options) *Browser {
 		}
 	})
 	return b
-}
-
-func newAPI(tb testing.TB, o Options) *webrtc.API {
-	m := &webrtc.MediaEngine{}
-	feedback := []webrtc.RTCPFeedback{{Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "ccm", Parameter: "fir"}}
-	for i, id := range o.Profiles {
-		check(tb, m.RegisterCodec(webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: webrtc.MimeTypeH264, ClockRate: 90000, RTCPFeedback: feedback,
-				SDPFmtpLine: "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=" + id,
-			},
-			PayloadType: webrtc.PayloadType(96 + i),
-		}, webrtc.RTPCodecTypeVideo))
-	}
-	check(tb, m.RegisterCodec(webrtc.RTPCodecParameters{
-		RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;stereo=1;useinbandfec=1",
-		},
-		PayloadType: 111,
-	}, webrtc.RTPCodecTypeAudio))
-	for _, uri := range []string{playoutDelay, sdp.SDESMidURI} {
-		check(tb, m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: uri}, webrtc.RTPCodecTypeVideo))
-	}
-	s := webrtc.SettingEngine{}
-	s.DetachDataChannels()
-	s.SetIncludeLoopbackCandidate(true)
-	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	s.SetHostAcceptanceMinWait(0)
-	s.SetPrflxAcceptanceMinWait(0)
-	s.SetSRTPProtectionProfiles(o.SRTP...)
-	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithSettingEngine(s))
 }
 
 func (b *Browser) addChannels() {
@@ -185,43 +164,19 @@ func (b *Browser) receive(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
 	b.mu.Lock()
 	b.videoSSRC = uint32(t.SSRC())
 	b.mu.Unlock()
-	extension := uint8(0)
+	v := video{tb: b.tb, out: b, track: t}
 	for _, e := range r.GetParameters().HeaderExtensions {
-		if e.URI == playoutDelay {
-			extension = uint8(e.ID)
+		switch e.URI {
+		case playoutDelay:
+			v.delay = uint8(e.ID)
+		case sdp.TransportCCURI:
+			v.number = uint8(e.ID)
+		case sdp.ABSSendTimeURI:
+			v.sendTime = uint8(e.ID)
 		}
 	}
-	b.receiveVideo(t, extension)
+	v.read()
 }
-
-func (b *Browser) receiveVideo(t *webrtc.TrackRemote, extension uint8) {
-	var h codecs.H264Packet
-	pic := Picture{}
-	for {
-		p, _, err := t.ReadRTP()
-		if err != nil {
-			return
-		}
-		if delay := p.GetExtension(extension); string(delay) != "\x00\x00\x00" {
-			pic.Delayed = true
-		}
-		data, err := h.Unmarshal(p.Payload)
-		if err != nil {
-			b.tb.Errorf("RTP payload: %v", err)
-			return
-		}
-		pic.Data = append(pic.Data, data...)
-		pic.Packets++
-		if p.Marker {
-			pic.Time, pic.Key = p.Timestamp, isKey(pic.Data)
-			push(b.Pictures, pic)
-			pic = Picture{}
-		}
-	}
-}
-
-// isKey finds an SPS at the start, as every key frame has it.
-func isKey(au []byte) bool { return len(au) > 4 && au[4]&0x1f == 7 }
 
 // Offer makes the offer.
 func (b *Browser) Offer() string {
@@ -253,6 +208,14 @@ func (b *Browser) AskKeyFrame() {
 	ssrc := b.videoSSRC
 	b.mu.Unlock()
 	check(b.tb, b.PC.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: ssrc}}))
+}
+
+// Nack asks for packets of video again.
+func (b *Browser) Nack(seqs ...uint16) {
+	b.mu.Lock()
+	ssrc := b.videoSSRC
+	b.mu.Unlock()
+	check(b.tb, b.PC.WriteRTCP([]rtcp.Packet{&rtcp.TransportLayerNack{MediaSSRC: ssrc, Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)}}))
 }
 
 // Close ends the browser.

@@ -119,6 +119,14 @@ func TestResends(t *testing.T) {
 				t.Errorf("picture %+v", pic)
 			}
 			b.Nack(pic.First+1, pic.First+3, pic.First+500)
+			deadline := time.After(10 * time.Second)
+			for n := p.Stats(); n.ResentRTX+n.ResentPlain+n.RefusedUnknown < 3; n = p.Stats() {
+				select {
+				case <-time.After(time.Millisecond):
+				case <-deadline:
+					t.Fatalf("%+v", n.Counts)
+				}
+			}
 			var again []peertest.Resent
 			for tries := 0; len(again) < 2; tries++ { // pion's browser looks for resends when something else comes
 				if tries == 2000 {

@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,10 +36,10 @@ type certificate struct {
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 
-	// Of the goroutine that runs watch, after newCertificate.
-	pair   [2][]byte // that current is of
-	broken [2][]byte // that was found not to be a pair
-	said   bool      // and logged
+	mu     sync.Mutex // held by refresh
+	pair   [2][]byte  // that current is of
+	broken [2][]byte  // that was found not to be a pair
+	said   bool       // and logged
 }
 
 // newCertificate reads the files, or makes a certificate for host where there
@@ -84,6 +85,8 @@ func (c *certificate) watch(ctx context.Context) {
 // is found so for the second time: between the writes of two files they do not
 // fit for a moment.
 func (c *certificate) refresh() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	pair, err := c.read()
 	switch {
 	case err == nil && same(pair, c.pair):

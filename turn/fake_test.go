@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,6 +149,7 @@ type coordinator struct {
 	peers   []string
 	gates   []signal.Gate // that were accepted
 	refused int
+	said    []signal.Type // by gates after their proof
 }
 
 func newCoordinator(t *testing.T, secret string, peers ...string) *coordinator {
@@ -202,8 +204,14 @@ func (c *coordinator) serve(rw http.ResponseWriter, r *http.Request) {
 	c.conns[conn] = struct{}{}
 	c.mu.Unlock()
 	for {
-		if _, _, err := conn.ReadMessage(); err != nil {
+		_, data, err := conn.ReadMessage()
+		if err != nil {
 			break
+		}
+		if e, err := signal.Decode(data, signal.MaxInternal); err == nil {
+			c.mu.Lock()
+			c.said = append(c.said, e.Type)
+			c.mu.Unlock()
 		}
 	}
 	c.mu.Lock()
@@ -228,6 +236,13 @@ func (c *coordinator) drop() {
 	for conn := range c.conns {
 		conn.Close()
 	}
+}
+
+// heard says whether a gate has sent a message of a type.
+func (c *coordinator) heard(t signal.Type) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Contains(c.said, t)
 }
 
 func (c *coordinator) joined() int {

@@ -139,7 +139,7 @@ func parseIPMap(entries []string) ([]netip.Addr, error) {
 func newMux(log *slog.Logger, conns []*batch.Conn) *ice.MultiUDPMuxDefault {
 	muxes := make([]ice.UDPMux, 0, len(conns))
 	for _, conn := range conns {
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: pionLogs{log}.NewLogger("mux"), UDPConn: conn}))
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{Logger: pionLogs{log}.NewLogger("mux"), UDPConn: &probed{Conn: conn}}))
 	}
 	return ice.NewMultiUDPMuxDefault(muxes...)
 }

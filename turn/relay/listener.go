@@ -221,7 +221,7 @@ func (l *Listener) ReadFrom(p []byte) (int, net.Addr, error) {
 		n := copy(p, t.data[:t.size])
 		l.current = request{from: t.from, stream: t.stream, packet: p[:n]}
 		l.relay.letters.Put(t)
-		if t.stream != nil {
+		if l.current.stream != nil { // the letter is no longer ours
 			return n, l.current.stream.conn.RemoteAddr(), nil
 		}
 		return n, l.current.from.udpAddr(), nil

@@ -46,38 +46,43 @@ func (t *table[K, V]) load(key K) (value V) {
 	return value
 }
 
-// store sets the value of key. Who reads meanwhile sees the old or the new one.
+// store sets the value of key. Who reads meanwhile sees the old or the new one:
+// a new entry takes the place of the old one in its chain.
 func (t *table[K, V]) store(key K, value V) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	head := t.head(key)
 	fresh := &tableEntry[K, V]{key: key, value: value}
+	if link := find(head, key); link != nil {
+		fresh.next.Store(link.Load().next.Load())
+		link.Store(fresh)
+		return
+	}
 	fresh.next.Store(head.Load())
 	head.Store(fresh)
 	t.size++
-	t.unlink(&fresh.next, key, nil)
 }
 
-// remove takes key out if held agrees to its value.
+// remove takes key out if held agrees to its value. The entry keeps its next,
+// so that who stands on it finds the rest of the chain.
 func (t *table[K, V]) remove(key K, held func(V) bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.unlink(t.head(key), key, held)
+	if link := find(t.head(key), key); link != nil && held(link.Load().value) {
+		link.Store(link.Load().next.Load())
+		t.size--
+	}
 }
 
-// unlink takes key out of the chain that begins at link. The entry keeps its
-// next, so that who stands on it finds the rest of the chain.
-func (t *table[K, V]) unlink(link *atomic.Pointer[tableEntry[K, V]], key K, held func(V) bool) {
+// find is what points to the entry of key, in the chain that begins at link, or nil.
+func find[K comparable, V any](link *atomic.Pointer[tableEntry[K, V]], key K) *atomic.Pointer[tableEntry[K, V]] {
 	for e := link.Load(); e != nil; e = link.Load() {
 		if e.key == key {
-			if held == nil || held(e.value) {
-				link.Store(e.next.Load())
-				t.size--
-			}
-			return
+			return link
 		}
 		link = &e.next
 	}
+	return nil
 }
 
 // len is the number of entries.

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -76,7 +77,7 @@ func (c *client) message() ([]byte, error) {
 	buf := make([]byte, maxDatagram+channelHeader)
 	if !c.stream {
 		n, err := c.conn.Read(buf)
-		return buf[:n], err
+		return bytes.Clone(buf[:n]), err
 	}
 	if _, err := io.ReadFull(c.conn, buf[:channelHeader]); err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (c *client) message() ([]byte, error) {
 		n += stunHeader - channelHeader
 	}
 	_, err := io.ReadFull(c.conn, buf[channelHeader:padded(n)])
-	return buf[:n], err
+	return bytes.Clone(buf[:n]), err
 }
 
 // ask sends a request and waits for its answer.

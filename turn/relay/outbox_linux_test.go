@@ -217,8 +217,10 @@ func TestOutboxMixed(t *testing.T) {
 	var toClient, toWorker []int
 	for i := range 600 {
 		size := 20 + i*i%7*100
-		p := parcel{to: endpointOf(b.client.bound), channel: 0x4000, packet: make([]byte, channelHeader+size), roomy: i%2 == 0,
-			socket: b.listener.sockets[0], allocation: b.allocation, direction: Down}
+		p := parcel{
+			to: endpointOf(b.client.bound), channel: 0x4000, packet: make([]byte, channelHeader+size), roomy: i%2 == 0,
+			socket: b.listener.sockets[0], allocation: b.allocation, direction: Down,
+		}
 		if i%97 == 0 {
 			p.socket, p.to, p.channel, p.direction = b.allocation.socket, endpointOf(b.worker.bound), 0, Up
 			toWorker = append(toWorker, size)

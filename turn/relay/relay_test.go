@@ -410,7 +410,13 @@ func TestHostileDatagrams(t *testing.T) {
 		}
 	}
 	malformed := [][]byte{
-		{0x40}, {0x40, 0, 0}, {0x40, 0, 0, 1}, {0x40, 0, 0xff, 0xff, 1}, {0x80, 1, 2, 3}, {0xff}, {0},
+		{0x40},
+		{0x40, 0, 0},
+		{0x40, 0, 0, 1},
+		{0x40, 0, 0xff, 0xff, 1},
+		{0x80, 1, 2, 3},
+		{0xff},
+		{0},
 		make([]byte, 19), make([]byte, 20), append([]byte{0, 1, 0, 4, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...),
 		bytes.Repeat([]byte{0}, 3000),
 	}

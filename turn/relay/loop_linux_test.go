@@ -1,0 +1,319 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestOtherSocket closes the SO_REUSEPORT socket that a client's packets come
+// to, so that the kernel gives them to another one: the allocation goes on.
+func TestOtherSocket(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, func(cfg *Config) { cfg.Loops = 4 })
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	worker := peer(t, "127.0.0.1:0")
+	c.bind(t, 0x4000, addrOf(worker.LocalAddr()))
+	slot := func() int {
+		t.Helper()
+		before := make([]uint64, len(l.counters))
+		for i := range l.counters {
+			before[i] = l.counters[i].packets[Up].Load()
+		}
+		c.send(t, 0x4000, []byte("x"))
+		receiveOne(t, worker)
+		at := -1
+		eventually(t, "it is counted", func() bool {
+			for i := range l.counters {
+				if l.counters[i].packets[Up].Load() > before[i] {
+					at = i
+				}
+			}
+			return at >= 0
+		})
+		return at
+	}
+	seen := map[int]bool{}
+	for range 3 {
+		at := slot()
+		if seen[at] {
+			t.Fatalf("socket %d is closed", at)
+		}
+		seen[at] = true
+		if _, err := worker.WriteToUDPAddrPort([]byte("down"), c.relayed); err != nil {
+			t.Fatal(err)
+		}
+		if _, p := c.receiveData(t); string(p) != "down" {
+			t.Fatalf("down came %q", p)
+		}
+		if at > 0 { // pion/turn answers by the first one
+			g.relay.loops[at].remove(l.watches[at])
+			l.sockets[at].close()
+			// The relayed socket's loop sends by its own socket; give it the one that is left.
+			l.sockets[at] = l.sockets[0]
+		} else {
+			break
+		}
+	}
+}
+
+// TestSendersAtOnce has clients, workers and control messages all at once.
+func TestSendersAtOnce(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	const clients, rounds = 8, 30
+	var group sync.WaitGroup
+	for range clients {
+		c, worker := dial(t, l).allocate(t), peer(t, "127.0.0.1:0")
+		c.bind(t, 0x4000, addrOf(worker.LocalAddr()))
+		group.Go(func() {
+			buf := make([]byte, 2048)
+			for i := range uint32(rounds) {
+				p := binary.BigEndian.AppendUint32(nil, i)
+				if _, err := c.conn.Write(channelMessage(0x4000, p)); err != nil {
+					t.Error(err)
+					return
+				}
+				_ = worker.SetReadDeadline(time.Now().Add(patience))
+				n, from, err := worker.ReadFromUDPAddrPort(buf)
+				if err != nil || !bytes.Equal(buf[:n], p) {
+					t.Errorf("up: %x, %v", buf[:n], err)
+					return
+				}
+				if _, err := worker.WriteToUDPAddrPort(p, from); err != nil {
+					t.Error(err)
+				}
+				if got, err := c.message(); err != nil || !bytes.Equal(got, channelMessage(0x4000, p)) {
+					t.Errorf("down: %x, %v", got, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+	eventually(t, "all are counted", func() bool {
+		return l.Stats().Packets == [2]uint64{clients * rounds, clients * rounds}
+	})
+}
+
+// TestOverflow counts what finds the receive buffer full, during and after.
+func TestOverflow(t *testing.T) {
+	t.Parallel()
+	r, err := New(Config{Admission: &admission{}, Loops: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	l, err := r.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := l.Open(AllocationConfig{Local: netip.MustParseAddrPort("127.0.0.1:0")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*socket{l.sockets[0], a.socket} {
+		if err := unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 4096); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.Dial("udp", s.bound.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		before := l.Stats().Overflow
+		for range 100 {
+			if _, err := conn.Write(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := l.Stats().Overflow - before; n < 50 || n > 100 {
+			t.Errorf("%d of 100 overflowed", n)
+		}
+	}
+	all := l.Stats().Overflow
+	_ = a.Close()
+	if n := l.Stats().Overflow; n != all {
+		t.Errorf("%d after the allocation ended, %d before", n, all)
+	}
+	_ = l.Close()
+	if n := l.Stats().Overflow; n != all {
+		t.Errorf("%d after Close, %d before", n, all)
+	}
+}
+
+// TestSocketClose closes a socket while it is used: its number is free only
+// afterwards.
+func TestSocketClose(t *testing.T) {
+	t.Parallel()
+	s, err := openSocket(netip.MustParseAddrPort("127.0.0.1:0"), false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !s.acquire() {
+		t.Fatal("an open socket cannot be used")
+	}
+	s.close()
+	s.close()
+	if s.acquire() {
+		t.Error("a closed socket can be used")
+	}
+	if _, err := unix.Getsockname(s.fd); err != nil {
+		t.Errorf("it was closed under its user: %v", err)
+	}
+	if err := s.writeTo([]byte("x"), endpoint{}); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("send by a closed socket: %v", err)
+	}
+	s.release()
+	if s.acquire() || s.overflow() != 0 {
+		t.Error("a closed socket can be used")
+	}
+	if _, err := os.Stat("/proc/self/fd"); err == nil {
+		// Another test may have taken the number; then it is another socket.
+		if name, err := unix.Getsockname(s.fd); err == nil {
+			if in, ok := name.(*unix.SockaddrInet4); ok && in.Port == int(s.bound.Port()) {
+				t.Error("the file is still open")
+			}
+		}
+	}
+}
+
+// TestLoopForgets closes a socket that has data waiting, before the loop looks.
+func TestLoopForgets(t *testing.T) {
+	b := newBench(t)
+	b.burst(3, 10, Down, newOutbox(0))
+	l := b.relay.loops[0]
+	n, err := l.poll(uintptr(l.fd))
+	if err != nil || n != 1 {
+		t.Fatalf("%d events, %v", n, err)
+	}
+	ready := l.resolve(n)
+	before := b.listener.Stats()
+	_ = b.allocation.Close()
+	l.serve(ready)
+	if got := l.resolve(n); len(got) != 0 {
+		t.Errorf("%d sockets are known, want none", len(got))
+	}
+	if s := b.listener.Stats(); s.Packets != before.Packets || s.Allocations != 0 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestLoopManySockets has more sockets with more data than one round takes.
+func TestLoopManySockets(t *testing.T) {
+	b := newBench(t)
+	b.worker.gso.Store(false)
+	const sockets, each = 3 * inEvents, 5
+	for i := range uint16(sockets) {
+		b.listener.current.from.port = 10_000 + i
+		a, err := b.listener.Open(AllocationConfig{Local: netip.MustParseAddrPort("127.0.0.1:0")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.client = endpointOf(b.client.bound)
+		a.bind(0x4000, endpointOf(b.worker.bound))
+		out := newOutbox(0)
+		for range each {
+			out.put(&parcel{socket: b.worker, to: endpointOf(a.socket.bound), packet: make([]byte, 100), allocation: a})
+		}
+		out.flush()
+	}
+	for range 100 {
+		if b.turn() == 0 {
+			break
+		}
+	}
+	if got := len(drain(t, b.client)); got != sockets*each {
+		t.Errorf("the client got %d datagrams, want %d", got, sockets*each)
+	}
+}
+
+// TestIdleMemory measures what an allocation costs that carries nothing, with
+// pion/turn's part: heap and stacks.
+func TestIdleMemory(t *testing.T) {
+	if racing {
+		t.Skip("the race detector needs memory of its own")
+	}
+	g := newGate(t)
+	listeners := map[string]*Listener{"UDP": g.udp(t, "127.0.0.1:0"), "TCP": g.tcp(t, nil)}
+	for name, l := range listeners {
+		inUse := func() uint64 {
+			runtime.GC()
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc + m.StackInuse
+		}
+		const n = 200
+		clients := make([]*client, n)
+		for i := range clients {
+			clients[i] = dial(t, l) // what the client costs is not the gate's
+		}
+		before := inUse()
+		for i, c := range clients {
+			c.allocate(t)
+			c.bind(t, 0x4000, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(i+1)))
+		}
+		each := (int64(inUse()) - int64(before)) / n
+		t.Logf("%s: %d bytes for each of %d idle allocations", name, each, n)
+		if each > 16<<10 {
+			t.Errorf("%s: %d bytes for each idle allocation", name, each)
+		}
+		runtime.KeepAlive(clients)
+	}
+}
+
+// TestNothingLeaks opens and closes allocations and streams, and counts files
+// and goroutines.
+func TestNothingLeaks(t *testing.T) {
+	g := newGate(t)
+	l, s := g.udp(t, "127.0.0.1:0"), g.tcp(t, nil)
+	files := func() (n int) {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Skip(err)
+		}
+		for _, e := range entries {
+			if target, _ := os.Readlink("/proc/self/fd/" + e.Name()); strings.HasPrefix(target, "socket") {
+				n++
+			}
+		}
+		return n
+	}
+	round := func() {
+		for _, l := range []*Listener{l, s} {
+			var all []*client
+			for range 50 {
+				c := dial(t, l).allocate(t)
+				c.bind(t, 0x4000, netip.MustParseAddrPort("127.0.0.1:9"))
+				all = append(all, c)
+			}
+			for _, c := range all {
+				c.refresh(t, 0)
+				_ = c.conn.Close()
+			}
+		}
+		eventually(t, "all are gone", func() bool { return s.Stats().Streams == 0 && l.Stats().Allocations == 0 })
+	}
+	round()
+	beforeFiles, beforeGoroutines := files(), runtime.NumGoroutine()
+	for range 3 {
+		round()
+	}
+	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= beforeGoroutines+2 })
+	if n := files(); n > beforeFiles {
+		t.Errorf("%d sockets, %d before", n, beforeFiles)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/worker/peer"
 	"github.com/cloudretro/cloudretro/worker/room"
+	"github.com/cloudretro/cloudretro/worker/send/seal"
 )
 
 // Bounds of sessions.
@@ -240,7 +241,11 @@ func (s *session) enter(ctx context.Context, r *room.Room, wish int, offer signa
 
 // connect gives the member its browser.
 func (s *session) connect(ctx context.Context, offer signal.Offer) (signal.Answer, error) {
-	p, err := s.worker.media.Open(s.member.Events(), peer.Options{SHA1: offer.SRTP == signal.SRTPSHA1})
+	var o peer.Options
+	if offer.SRTP == signal.SRTPSHA1 {
+		o.SRTP = seal.AES128CMHMACSHA180
+	}
+	p, err := s.worker.media.Open(s.member.Events(), o)
 	if err != nil {
 		return signal.Answer{}, err
 	}

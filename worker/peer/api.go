@@ -8,6 +8,9 @@ import (
 	"github.com/pion/ice/v2"
 	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v3"
+
+	"github.com/cloudretro/cloudretro/worker/send/packetize"
+	"github.com/cloudretro/cloudretro/worker/send/seal"
 )
 
 // Timeouts of ICE. Between the second and the third a browser whose network
@@ -23,7 +26,7 @@ const sctpReceiveBuffer = 256 << 10 // bytes
 
 // settings are pion's for all peers but the SRTP profile, which is one alone:
 // offered several, Chromium takes SHA1_80, which costs three times as much.
-func (l *Listener) settings(profile dtls.SRTPProtectionProfile) webrtc.SettingEngine {
+func (l *Listener) settings(profile seal.Profile) webrtc.SettingEngine {
 	s := webrtc.SettingEngine{LoggerFactory: pionLogs{l.log}}
 	s.SetICEUDPMux(l.mux)
 	s.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
@@ -38,36 +41,47 @@ func (l *Listener) settings(profile dtls.SRTPProtectionProfile) webrtc.SettingEn
 	s.DetachDataChannels() // see Peer.read
 	s.SetSCTPMaxReceiveBufferSize(sctpReceiveBuffer)
 	s.SetDTLSRetransmissionInterval(200 * time.Millisecond)
-	s.SetSRTPProtectionProfiles(profile)
+	s.SetSRTPProtectionProfiles(dtls.SRTPProtectionProfile(profile)) // both number them like the registry
 	return s
 }
 
-// newAPI makes what PeerConnections with o are made by.
-func (l *Listener) newAPI(o Options) (*webrtc.API, error) {
-	media, err := newMediaEngine(o.video())
+// engine is what pion knows of a codec, made when it is first asked for. Each
+// PeerConnection takes a copy.
+func (l *Listener) engine(video packetize.Codec) (*webrtc.MediaEngine, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.engines[video]; m != nil {
+		return m, nil
+	}
+	m, err := newMediaEngine(video)
+	if err == nil {
+		l.engines[video] = m
+	}
+	return m, err
+}
+
+// newConnection makes pion's side of a peer.
+func (l *Listener) newConnection(o Options, b *buffers) (*webrtc.PeerConnection, error) {
+	config, err := l.configuration(time.Now())
 	if err != nil {
 		return nil, err
 	}
-	s := l.settings(o.profile())
+	media, err := l.engine(o.Video)
+	if err != nil {
+		return nil, err
+	}
+	s := l.settings(o.SRTP)
+	s.BufferFactory = b.make
 	// pion takes this role where the browser leaves the choice to us; see dtlsClient.
 	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleClient); err != nil {
 		return nil, fmt.Errorf("set DTLS role: %w", err)
 	}
 	// No interceptors: resends and sender reports are package send's.
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
-		webrtc.WithSettingEngine(s)), nil
-}
-
-// api answers the API for o, made when it is first asked for.
-func (l *Listener) api(o Options) (*webrtc.API, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if a := l.apis[o]; a != nil {
-		return a, nil
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&interceptor.Registry{}),
+		webrtc.WithSettingEngine(s))
+	pc, err := api.NewPeerConnection(config)
+	if err != nil {
+		return nil, fmt.Errorf("make peer connection: %w", err)
 	}
-	a, err := l.newAPI(o)
-	if err == nil {
-		l.apis[o] = a
-	}
-	return a, err
+	return pc, nil
 }

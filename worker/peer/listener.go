@@ -10,12 +10,12 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/pion/dtls/v2"
 	"github.com/pion/ice/v2"
 	"github.com/pion/webrtc/v3"
 
 	"github.com/cloudretro/cloudretro/worker/send/batch"
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
+	"github.com/cloudretro/cloudretro/worker/send/seal"
 )
 
 // Config is what a Listener needs.
@@ -39,23 +39,19 @@ type Config struct {
 type Options struct {
 	// Video is the codec of the room's pictures; 0 = H264.
 	Video packetize.Codec
-	// SHA1 asks for SRTP_AES128_CM_HMAC_SHA1_80 in place of AES-GCM: of a browser
-	// that knows nothing else (ErrSRTP).
-	SHA1 bool
+	// SRTP is the one profile that is offered; 0 = AEADAES128GCM. A browser that
+	// does not know that (ErrSRTP) takes AES128CMHMACSHA180.
+	SRTP seal.Profile
 }
 
-func (o Options) video() packetize.Codec {
+func (o Options) complete() Options {
 	if o.Video == 0 {
-		return packetize.H264
+		o.Video = packetize.H264
 	}
-	return o.Video
-}
-
-func (o Options) profile() dtls.SRTPProtectionProfile {
-	if o.SHA1 {
-		return dtls.SRTP_AES128_CM_HMAC_SHA1_80
+	if o.SRTP == 0 {
+		o.SRTP = seal.AEADAES128GCM
 	}
-	return dtls.SRTP_AEAD_AES_128_GCM
+	return o
 }
 
 // Listener is what all browsers of a worker share: the media port, the
@@ -69,9 +65,9 @@ type Listener struct {
 	port   int
 	keysOf func(t *webrtc.DTLSTransport, client bool) (srtpKeys, error)
 
-	mu   sync.Mutex
-	apis map[Options]*webrtc.API
-	cert *webrtc.Certificate // renewed by configuration
+	mu      sync.Mutex
+	engines map[packetize.Codec]*webrtc.MediaEngine
+	cert    *webrtc.Certificate // renewed by configuration
 }
 
 // Listen binds the media port. A returned error wraps the one of the kernel if
@@ -95,7 +91,7 @@ func Listen(cfg Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
 	}
-	l := &Listener{log: cfg.Logger, conns: conns, mapped: mapped, keysOf: localKeys, cert: cert, apis: map[Options]*webrtc.API{}}
+	l := &Listener{log: cfg.Logger, conns: conns, mapped: mapped, keysOf: localKeys, cert: cert, engines: map[packetize.Codec]*webrtc.MediaEngine{}}
 	for _, conn := range conns {
 		l.own = append(l.own, conn.AddrPort())
 	}

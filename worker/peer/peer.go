@@ -23,6 +23,7 @@ import (
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker/send"
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
+	"github.com/cloudretro/cloudretro/worker/send/seal"
 )
 
 // Queues of the control channel.
@@ -45,9 +46,12 @@ var (
 	ErrClosed = errors.New("the peer was closed")
 	// ErrSRTP is what most likely happened when ICE found a path and DTLS failed
 	// before the first connection: the browser knows no AES-GCM. A new peer with
-	// Options.SHA1 may help.
+	// SHA1_80 (Options.SRTP) may help.
 	ErrSRTP = errors.New("the browser and we have no cipher for media in common")
 )
+
+// errStreams ends a peer whose browser tries to fill our memory.
+var errStreams = fmt.Errorf("%w: it names more than %d streams", ErrLost, maxStreams)
 
 // Events is what a peer tells its owner, from several goroutines of its own.
 // None may block, nor call Close or Run. Slices belong to the receiver.
@@ -69,7 +73,7 @@ type Peer struct {
 	log    *slog.Logger
 	owner  *Listener
 	events Events
-	sha1   bool // see Options
+	srtp   seal.Profile // that is offered
 	pc     *webrtc.PeerConnection
 
 	video, audio             *track
@@ -109,23 +113,17 @@ type Peer struct {
 // Open makes a peer. It runs when its Answer was given and Run was called; it
 // must be closed in any case.
 func (l *Listener) Open(events Events, o Options) (*Peer, error) {
-	config, err := l.configuration(time.Now())
-	if err != nil {
-		return nil, err
-	}
-	api, err := l.api(o)
-	if err != nil {
-		return nil, err
-	}
-	pc, err := api.NewPeerConnection(config)
-	if err != nil {
-		return nil, fmt.Errorf("make peer connection: %w", err)
-	}
+	o = o.complete()
 	p := &Peer{
-		log: l.log, owner: l, events: events, sha1: o.SHA1, pc: pc,
-		video: newTrack(o.video()), audio: newTrack(packetize.Opus),
+		log: l.log, owner: l, events: events, srtp: o.SRTP,
+		video: newTrack(o.Video), audio: newTrack(packetize.Opus),
 		drained: make(chan struct{}, 1), end: make(chan struct{}),
 	}
+	pc, err := l.newConnection(o, &buffers{over: func() { p.finish(errStreams) }})
+	if err != nil {
+		return nil, err
+	}
+	p.pc = pc
 	if err := errors.Join(p.addTracks(), p.addChannels()); err != nil {
 		p.Close()
 		return nil, err
@@ -157,7 +155,7 @@ func (p *Peer) connectionChanged(state webrtc.PeerConnectionState) {
 		p.openPath()
 		p.events.Ready()
 	case webrtc.PeerConnectionStateFailed:
-		if !p.sha1 && !p.ready.Load() && p.transport().State() == webrtc.DTLSTransportStateFailed {
+		if p.srtp != seal.AES128CMHMACSHA180 && !p.ready.Load() && p.transport().State() == webrtc.DTLSTransportStateFailed {
 			p.finish(ErrSRTP)
 			return
 		}

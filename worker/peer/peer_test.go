@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/rtcp"
+	"github.com/pion/transport/v2/packetio"
 	"github.com/pion/webrtc/v3"
 	"go.uber.org/goleak"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 	"github.com/cloudretro/cloudretro/worker/send"
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
+	"github.com/cloudretro/cloudretro/worker/send/seal"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -126,9 +129,9 @@ func TestPictureAndSound(t *testing.T) {
 		o    Options
 	}{
 		{"past pion", true, Options{}},
-		{"past pion, SHA1", true, Options{SHA1: true}},
+		{"past pion, SHA1", true, Options{SRTP: seal.AES128CMHMACSHA180}},
 		{"through pion", false, Options{}},
-		{"through pion, SHA1", false, Options{SHA1: true}},
+		{"through pion, SHA1", false, Options{SRTP: seal.AES128CMHMACSHA180}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -459,4 +462,40 @@ func TestCertificateIsRenewed(t *testing.T) {
 		t.Errorf("still the first certificate at %v, which expires at %v", almost, first.Expires())
 	}
 	connect(t, l, peertest.Options{})
+}
+
+// TestManyStreams: a browser that names stream after stream does not fill our
+// memory, and is shown out.
+func TestManyStreams(t *testing.T) {
+	l := listen(t, Config{Address: "127.0.0.1"})
+	_, b, _, done := connect(t, l, peertest.Options{})
+	for ssrc := range uint32(maxStreams + 1) {
+		if err := b.PC.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: 1 + ssrc}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := peertest.Wait(t, "the end", done); !errors.Is(err, errStreams) || !errors.Is(err, ErrLost) {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+func TestBuffers(t *testing.T) {
+	over := 0
+	b := buffers{over: func() { over++ }}
+	for i := range maxStreams + 3 {
+		buffer := b.make(packetio.RTCPBufferPacket, uint32(i))
+		n, err := buffer.Write([]byte("abc"))
+		if n != 3 || err != nil {
+			t.Fatalf("write to %d: %d, %v", i, n, err)
+		}
+		if n, err := buffer.Read(make([]byte, 9)); (i < maxStreams) != (n == 3 && err == nil) {
+			t.Errorf("read of %d: %d, %v", i, n, err)
+		}
+		if err := buffer.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if over != 3 {
+		t.Errorf("%d too many, want 3", over)
+	}
 }

@@ -29,16 +29,21 @@ type place struct {
 	name             string
 	sender, receiver []string // words before their commands
 	senderIP, sinkIP string
-	segments         int // that may pass as one, where a device is between; 0 = none is
+	segments         int  // that may pass as one, where a device is between; 0 = none is
+	whole            bool // the socket that nobody reads takes super-packets as they are
 }
 
-// loopback is this host, or one of our own without any packet filter.
-func (b *bench) loopback() place {
-	p := place{name: "loopback", senderIP: "127.0.0.1", sinkIP: "127.0.0.1"}
+// loopbacks are this host, or one of our own without any packet filter: once with
+// a socket that takes super-packets whole, as a network card with segmentation of
+// UDP does, and once with one that makes the kernel cut them up before it.
+func (b *bench) loopbacks() []place {
+	p := place{name: "loopback", senderIP: "127.0.0.1", sinkIP: "127.0.0.1", whole: true}
 	if b.hosts != nil {
 		p.sender, p.receiver = inside(b.hosts.sender), inside(b.hosts.sender)
 	}
-	return p
+	cut := p
+	cut.name, cut.whole = "loopback, cut up for the receiver", false
+	return []place{p, cut}
 }
 
 // pairs are the two kinds of wire between our hosts, if there are any.
@@ -48,10 +53,10 @@ func (b *bench) pairs() []place {
 	}
 	p := place{
 		name: "veth", sender: inside(b.hosts.sender), receiver: inside(b.hosts.receiver),
-		senderIP: senderIP, sinkIP: receiverIP, segments: 64,
+		senderIP: senderIP, sinkIP: receiverIP, segments: 64, whole: true,
 	}
 	cut := p
-	cut.name, cut.segments = "veth, software segmentation", 1
+	cut.name, cut.segments, cut.whole = "veth, software segmentation", 1, false
 	return []place{p, cut}
 }
 
@@ -92,7 +97,7 @@ func (b *bench) run(ctx context.Context, m matrix) error {
 		}
 	}
 	for _, viewers := range m.viewers {
-		if err := b.unread(ctx, []place{b.loopback()}, viewers, m.kbits); err != nil {
+		if err := b.unread(ctx, b.loopbacks(), viewers, m.kbits); err != nil {
 			return err
 		}
 		if err := b.unread(ctx, b.pairs(), viewers, m.kbits); err != nil {
@@ -156,13 +161,13 @@ func (g *group) connect(s *child) error {
 	return err
 }
 
-// open waits until the viewers are connected. With unread set RTP goes to a
-// socket that nobody reads.
-func (g *group) open(unread bool) error {
+// open waits until the viewers are connected. With unread set RTP goes to a new
+// socket that nobody reads, and that takes super-packets whole or not.
+func (g *group) open(unread, whole bool) error {
 	var sink response
 	var err error
 	if unread {
-		if sink, err = g.receivers.call(request{Do: "sink"}); err != nil {
+		if sink, err = g.receivers.call(request{Do: "sink", Whole: whole}); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,8 @@ type request struct {
 	Viewers int     // floor: how many
 	Packets int     // floor: of one frame for one viewer
 	Size    int     // floor: bytes of a datagram
+	Burst   int     // floor: packets that go to a viewer at once
+	Whole   bool    // sink: it takes super-packets as they are
 	Loss    float64 // receivers: share of packets to throw away
 	First   uint64  // receivers: first and last picture to judge
 	Last    uint64

@@ -16,8 +16,9 @@ const (
 )
 
 // floor is the least that any sender must do: seal each packet with AES-GCM and
-// give each viewer's packets to the kernel in as few calls as it takes them. No
-// headers, no history, no reports: nothing that a viewer could play.
+// give it to the kernel, in runs as long as pacing allows ours, each viewer's run
+// in one call with the others'. No headers, no history, no reports: nothing that
+// a viewer could play.
 type floor struct {
 	gcm     cipher.AEAD
 	nonce   [12]byte
@@ -25,9 +26,9 @@ type floor struct {
 	out     *segments
 	total   counts
 
-	viewers, packets, size int
-	payload                []byte
-	bursts                 [][]byte // of one viewer
+	viewers, packets, size, burst int
+	payload                       []byte
+	frames                        [][]byte // of one viewer
 }
 
 var _ path = (*floor)(nil)
@@ -48,13 +49,14 @@ func newFloor(ip string) (*floor, error) {
 	return &floor{gcm: gcm, out: out}, nil
 }
 
-// shape sets how many datagrams of which size go to how many viewers.
-func (f *floor) shape(viewers, packets, size int) {
-	f.viewers, f.packets, f.size = viewers, packets, max(size, sealHeader+sealTag+1)
+// shape sets how many datagrams of which size go to how many viewers, and how
+// many of them to one viewer at once.
+func (f *floor) shape(viewers, packets, size, burst int) {
+	f.viewers, f.packets, f.size, f.burst = viewers, packets, max(size, sealHeader+sealTag+1), max(burst, 1)
 	f.payload = make([]byte, f.size-sealHeader-sealTag)
-	f.bursts = make([][]byte, viewers)
-	for i := range f.bursts {
-		f.bursts[i] = make([]byte, packets*f.size)
+	f.frames = make([][]byte, viewers)
+	for i := range f.frames {
+		f.frames[i] = make([]byte, packets*f.size)
 	}
 }
 
@@ -63,20 +65,31 @@ func (f *floor) answer(string) (string, error) { return "", errors.New("the floo
 func (f *floor) open(sink netip.AddrPort) error { return f.out.aim(sink) }
 
 func (f *floor) send([]byte, bool, uint64) error {
-	for _, burst := range f.bursts {
-		for at := 0; at < len(burst); at += f.size {
-			f.counter++
-			binary.BigEndian.PutUint64(f.nonce[4:], f.counter)
-			body := at + sealHeader
-			f.gcm.Seal(burst[body:body], f.nonce[:], f.payload, burst[at:body])
+	for from := 0; from < f.packets; from += f.burst {
+		to := min(from+f.burst, f.packets)
+		for _, frame := range f.frames {
+			if err := f.seal(frame[from*f.size : to*f.size]); err != nil {
+				return err
+			}
 		}
-		if err := f.out.add(burst, f.size); err != nil {
+		if err := f.out.flush(); err != nil {
 			return err
 		}
 	}
 	f.total.Packets += uint64(f.viewers * f.packets)
 	f.total.Bytes += uint64(f.viewers * f.packets * f.size)
-	return f.out.flush()
+	return nil
+}
+
+// seal fills and queues the packets of a run.
+func (f *floor) seal(run []byte) error {
+	for at := 0; at < len(run); at += f.size {
+		f.counter++
+		binary.BigEndian.PutUint64(f.nonce[4:], f.counter)
+		body := at + sealHeader
+		f.gcm.Seal(run[body:body], f.nonce[:], f.payload, run[at:body])
+	}
+	return f.out.add(run, f.size)
 }
 
 func (f *floor) count() counts {

@@ -27,7 +27,7 @@ func (l live) name() string {
 
 // live runs the cases in real time, between our hosts if there are any.
 func (b *bench) live(ctx context.Context, m matrix) error {
-	p := b.loopback()
+	p := b.loopbacks()[0]
 	if pairs := b.pairs(); len(pairs) > 0 {
 		p = pairs[0]
 		if err := b.setUp(ctx, p); err != nil {
@@ -66,7 +66,7 @@ func (b *bench) liveCase(ctx context.Context, p place, l live) error {
 			return err
 		}
 		defer g.Close()
-		if err := g.open(false); err != nil {
+		if err := g.open(false, false); err != nil {
 			return err
 		}
 		groups = append(groups, g)

@@ -49,12 +49,12 @@ func lines(t *testing.T, out *bytes.Buffer) []line {
 
 func TestUnread(t *testing.T) {
 	b, out := newBench(t, "^loopback, 2 viewers")
-	if err := b.unread(t.Context(), []place{b.loopback()}, 2, []int{2000}); err != nil {
+	if err := b.unread(t.Context(), b.loopbacks()[:1], 2, []int{2000}); err != nil {
 		t.Fatal(err)
 	}
 	got := lines(t, out)
-	if len(got) != 2 || got[0].PeerName != baselineName || got[1].PeerName != floorName {
-		t.Fatalf("lines %+v, want one against the baseline and one against the floor", got)
+	if len(got) != 3 || got[0].PeerName != baselineName || got[1].PeerName != floorName || got[2].PeerName != atOnceName {
+		t.Fatalf("lines %+v, want one against the baseline and two against the floor", got)
 	}
 	for _, l := range got {
 		for name, d := range map[string]detail{"ours": l.Details.Ours, "peer": l.Details.Peer} {
@@ -74,7 +74,7 @@ func TestUnread(t *testing.T) {
 func TestLive(t *testing.T) {
 	b, out := newBench(t, ".")
 	l := live{viewers: 2, kbits: 2000, loss: 0.02}
-	if err := b.liveCase(t.Context(), b.loopback(), l); err != nil {
+	if err := b.liveCase(t.Context(), b.loopbacks()[0], l); err != nil {
 		t.Fatal(err)
 	}
 	got := lines(t, out)
@@ -90,7 +90,7 @@ func TestLive(t *testing.T) {
 
 func TestNobodyWanted(t *testing.T) {
 	b, out := newBench(t, "no such case")
-	if err := b.unread(t.Context(), []place{b.loopback()}, 1, []int{2000}); err != nil || out.Len() > 0 {
+	if err := b.unread(t.Context(), b.loopbacks()[:1], 1, []int{2000}); err != nil || out.Len() > 0 {
 		t.Errorf("a case that nobody asked for: %v, printed %q", err, out)
 	}
 }

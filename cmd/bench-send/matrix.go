@@ -44,11 +44,11 @@ func (b *bench) unread(ctx context.Context, places []place, viewers int, kbits [
 		return err
 	}
 	defer g.Close()
-	if err := g.open(true); err != nil {
-		return err
-	}
 	for i, p := range places {
 		if err := b.setUp(ctx, p); err != nil {
+			return err
+		}
+		if err := g.open(true, p.whole); err != nil {
 			return err
 		}
 		for j, k := range kbits {
@@ -73,21 +73,24 @@ func plural(viewers int) string {
 // unreadCase runs the sides of one case in turn, again and again.
 func (b *bench) unreadCase(g *group, name string, viewers, kbits int) error {
 	b.say("%s", name)
-	baseline, ours, batched, floor := g.senders[0], g.senders[1], g.senders[2], g.senders[3]
 	perFrame := viewers * (sizeAt(kbits)/1180 + 1)
 	few := max(1, (b.packets+perFrame-1)/perFrame)
+	many := few * cheaper
 	sides := map[string]*side{}
 	for rep := range b.reps {
 		for _, s := range []struct {
 			name   string
 			child  *child
 			frames int
-		}{{"baseline", baseline, few}, {"ours", ours, few * cheaper}, {"floor", floor, few * cheaper}, {"sendmmsg", batched, few}} {
+		}{
+			{"baseline", g.senders[0], few}, {"ours", g.senders[1], many}, {"floor", g.senders[3], many},
+			{"at once", g.senders[3], many}, {"sendmmsg", g.senders[2], few},
+		} {
 			if s.name == "sendmmsg" && kbits != informed {
 				continue
 			}
-			if s.name == "floor" && rep == 0 {
-				if err := shape(floor, sides["ours"].runs[0], viewers); err != nil {
+			if s.child.role.Name == "floor" {
+				if err := shape(s.child, sides["ours"].runs[0], viewers, s.name == "at once"); err != nil {
 					return err
 				}
 			}
@@ -108,13 +111,19 @@ func (b *bench) unreadCase(g *group, name string, viewers, kbits int) error {
 	return b.report(name, sides)
 }
 
-// shape makes the floor send what ours sent.
-func shape(floor *child, ours figures, viewers int) error {
-	frames := ours.Last - ours.First + 1
-	packets := float64(ours.Packets) / float64(frames) / float64(viewers)
-	_, err := floor.call(request{
-		Do: "shape", Viewers: viewers, Packets: int(packets + 0.5), Size: int(float64(ours.Bytes)/float64(ours.Packets) + 0.5),
-	})
+// shape makes the floor send what ours sent: as many packets of that size, in
+// runs of that length, or each picture at once.
+func shape(floor *child, ours figures, viewers int, atOnce bool) error {
+	pictures := float64(ours.Last-ours.First+1) * float64(viewers)
+	packets := float64(ours.Packets)
+	req := request{
+		Do: "shape", Viewers: viewers, Packets: int(packets/pictures + 0.5),
+		Size: int(float64(ours.Bytes)/packets + 0.5), Burst: int(packets/float64(ours.Messages) + 0.5),
+	}
+	if atOnce {
+		req.Burst = req.Packets
+	}
+	_, err := floor.call(req)
 	return err
 }
 

@@ -25,13 +25,14 @@ import (
 // connections: reports leave through pion, and their RTCP comes in. Packets are
 // sealed under keys that nobody knows, since nobody reads them.
 type ours struct {
-	api     *webrtc.API
-	conn    *batch.Conn
-	sender  *send.Sender
-	stats   send.Stats
-	now     atomic.Int64 // on the Sender's clock, ns
-	all     connections
-	viewers []*send.Viewer
+	api      *webrtc.API
+	conn     *batch.Conn
+	sender   *send.Sender
+	stats    send.Stats
+	now      atomic.Int64 // on the Sender's clock, ns
+	keyAsked *atomic.Bool
+	all      connections
+	viewers  []*send.Viewer
 }
 
 var _ path = (*ours)(nil)
@@ -39,12 +40,12 @@ var _ path = (*ours)(nil)
 // pictureEvery is the time from one picture to the next.
 const pictureEvery = time.Second / fps
 
-func newOurs(r role) (*ours, error) {
+func newOurs(r role, keyAsked *atomic.Bool) (*ours, error) {
 	addr, err := netip.ParseAddr(r.IP)
 	if err != nil {
 		return nil, fmt.Errorf("open socket: %w", err)
 	}
-	o := &ours{}
+	o := &ours{keyAsked: keyAsked}
 	o.now.Store(int64(time.Second))
 	cfg := batch.Config{}
 	if r.NoGSO {
@@ -95,7 +96,7 @@ func (o *ours) answer(offer string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	v := send.NewViewer(send.ViewerConfig{Video: stream, KeyFrame: func() {}, Report: pc.WriteRTCP})
+	v := send.NewViewer(send.ViewerConfig{Video: stream, KeyFrame: func() { o.keyAsked.Store(true) }, Report: pc.WriteRTCP})
 	o.viewers = append(o.viewers, v)
 	go func() {
 		buf := make([]byte, 1500)
@@ -143,10 +144,13 @@ func (o *ours) open(sink netip.AddrPort) error {
 	profile := seal.AEADAES128GCM
 	for _, v := range o.viewers {
 		o.sender.Attach(v)
-		v.Open(send.Path{
+		err := v.Open(send.Path{
 			Conn: o.conn, Remote: sink, Profile: profile,
 			Key: make([]byte, profile.KeyLen()), Salt: make([]byte, profile.SaltLen()),
 		})
+		if err != nil {
+			return fmt.Errorf("open viewer: %w", err)
+		}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 )
@@ -11,7 +12,7 @@ const fps = 60
 
 // stampEvery is how far apart a picture's number is repeated, so that a packet
 // of another picture cannot go unnoticed.
-const stampEvery = 500 // bytes
+const stampEvery = 1000 // bytes
 
 // stampLen is the length of a stamp: seven bits a byte, the eighth set, so that
 // no start code comes about.
@@ -50,10 +51,12 @@ func (p *pictures) at(n uint64, key bool) []byte {
 	if key {
 		au = p.key
 	}
+	var stamp uint64
+	for j := range stampLen {
+		stamp |= (0x80 | n>>(7*j)&0x7f) << (8 * j)
+	}
 	for i := len(au) - stampLen; i > 40; i -= stampEvery {
-		for j := range stampLen {
-			au[i+j] = 0x80 | byte(n>>(7*j))
-		}
+		binary.LittleEndian.PutUint64(au[i:], stamp)
 	}
 	return au
 }

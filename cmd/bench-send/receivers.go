@@ -37,7 +37,7 @@ func newReceivers(ip string) *receivers { return &receivers{ip: ip} }
 func (r *receivers) answer(req request) (res response, err error) {
 	switch req.Do {
 	case "sink":
-		res.Addr, err = r.sink()
+		res.Addr, err = r.sink(req.Whole)
 	case "offer":
 		res.SDP, err = r.offer()
 	case "accept":
@@ -67,12 +67,17 @@ func (r *receivers) answer(req request) (res response, err error) {
 
 // sink opens a socket that nobody reads. It stays open: a closed one would
 // answer every packet with an ICMP error, at the sender's cost.
-func (r *receivers) sink() (string, error) {
+func (r *receivers) sink(whole bool) (string, error) {
 	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.ParseIP(r.ip)})
 	if err != nil {
 		return "", fmt.Errorf("open sink: %w", err)
 	}
 	r.sinks = append(r.sinks, conn)
+	if whole {
+		if err := takeWhole(conn); err != nil {
+			return "", fmt.Errorf("open sink: %w", err)
+		}
+	}
 	return conn.LocalAddr().String(), nil
 }
 

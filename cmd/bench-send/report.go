@@ -10,7 +10,8 @@ import (
 // Names of what ours is compared with.
 const (
 	baselineName = "pion WriteSample, default interceptors, TWCC"
-	floorName    = "floor: UDP_SEGMENT and AES-GCM alone"
+	floorName    = "floor: UDP_SEGMENT and AES-GCM alone, paced as ours"
+	atOnceName   = "floor without pacing"
 	batchedName  = "ours with sendmmsg only"
 )
 
@@ -86,7 +87,7 @@ func (s *side) detail() detail {
 // report prints ours against each other side of a case.
 func (b *bench) report(name string, sides map[string]*side) error {
 	for _, peer := range []struct{ side, name string }{
-		{"baseline", baselineName}, {"floor", floorName}, {"sendmmsg", batchedName},
+		{"baseline", baselineName}, {"floor", floorName}, {"at once", atOnceName}, {"sendmmsg", batchedName},
 	} {
 		if sides[peer.side] == nil {
 			continue

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"unsafe"
 
@@ -116,5 +117,21 @@ func (s *segments) flush() error {
 		}
 	}
 	s.n = 0
+	return nil
+}
+
+// takeWhole makes a socket take super-packets as they are (UDP_GRO, udp(7)).
+// Others get them cut up in the sender's time when it is on the same machine
+// (udp_unexpected_gso, include/linux/udp.h).
+func takeWhole(conn *net.UDPConn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("set UDP_GRO: %w", err)
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), unix.IPPROTO_UDP, unix.UDP_GRO, 1) })
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("set UDP_GRO: %w", err)
+	}
 	return nil
 }

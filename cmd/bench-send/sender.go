@@ -81,7 +81,7 @@ func newSender(r role) (*sender, error) {
 		if r.RealTime {
 			s.path, err = newProduct(r, &s.keyAsked)
 		} else {
-			s.path, err = newOurs(r)
+			s.path, err = newOurs(r, &s.keyAsked)
 		}
 	case "floor":
 		s.path, err = newFloor(r.IP)
@@ -104,7 +104,7 @@ func (s *sender) answer(req request) (res response, err error) {
 			err = s.path.open(sink)
 		}
 	case "shape": // of what the floor sends
-		s.path.(*floor).shape(req.Viewers, req.Packets, req.Size)
+		s.path.(*floor).shape(req.Viewers, req.Packets, req.Size, req.Burst)
 	case "run":
 		res.Figures, err = s.run(req)
 	default:

@@ -107,7 +107,9 @@ func TestCertificateFollowsItsFiles(t *testing.T) {
 		c.refresh()
 	}
 	shows("two.example.org")
-	os.Symlink(filepath.Join("..data", "tls.key"), m.key())
+	if err := os.Symlink(filepath.Join("..data", "tls.key"), m.key()); err != nil {
+		t.Fatal(err)
+	}
 	m.swap(pemPair(t, "five.example.org"))
 	c.refresh()
 	shows("five.example.org")

@@ -34,7 +34,7 @@ func (g gate) call(t *testing.T, i int) *caller {
 	d := g.doors[i]
 	local, _ := addrPort(d.LocalAddr())
 	if local.Addr().IsUnspecified() {
-		local = netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), local.Port())
+		local = netip.AddrPortFrom(loopback(false), local.Port())
 	}
 	c := &caller{t: t, stream: d.listener.transport() == "tcp"}
 	var err error

@@ -103,18 +103,17 @@ const minBandwidth = 100_000
 
 // completeRelay checks the addresses of relayed sockets.
 func (cfg *Config) completeRelay() error {
-	var seen [2]bool
+	seen := map[bool]bool{} // by whether it is IPv6
 	addrs := make([]netip.Addr, 0, len(cfg.RelayAddresses))
 	for _, a := range cfg.RelayAddresses {
 		a = a.Unmap()
 		if !a.IsValid() || a.IsUnspecified() || a.IsMulticast() || a.Zone() != "" {
 			return fmt.Errorf("relay address %s is not that of one host", a)
 		}
-		family := &seen[familyOf(a.Is6())-1]
-		if *family {
+		if seen[a.Is6()] {
 			return errors.New("more than one relay address of a family; give at most one IPv4 and one IPv6 address")
 		}
-		*family = true
+		seen[a.Is6()] = true
 		addrs = append(addrs, a)
 	}
 	cfg.RelayAddresses = addrs

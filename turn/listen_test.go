@@ -16,9 +16,12 @@ import (
 // everyListener is one of each protocol, and of each family that there is.
 func everyListener(t *testing.T) []Listener {
 	list := []Listener{
-		{Protocol: UDP, Address: "127.0.0.1:0"}, {Protocol: TCP, Address: "127.0.0.1:0"},
-		{Protocol: TLS, Address: "localhost:0"}, {Protocol: DTLS, Address: "127.0.0.1:0"},
-		{Protocol: UDP, Address: ":0"}, {Protocol: TCP, Address: ":0"},
+		{Protocol: UDP, Address: "127.0.0.1:0"},
+		{Protocol: TCP, Address: "127.0.0.1:0"},
+		{Protocol: TLS, Address: "localhost:0"},
+		{Protocol: DTLS, Address: "127.0.0.1:0"},
+		{Protocol: UDP, Address: ":0"},
+		{Protocol: TCP, Address: ":0"},
 	}
 	if conn, err := net.ListenPacket("udp6", "[::1]:0"); err == nil {
 		conn.Close()

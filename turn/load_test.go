@@ -108,7 +108,8 @@ func TestChangesUnderLoad(t *testing.T) {
 	registry := newCoordinator(t, "secret-0", here, there)
 	m := newMount(t, "one")
 	list := []Listener{
-		{Protocol: UDP, Address: "127.0.0.1:0"}, {Protocol: TCP, Address: "127.0.0.1:0"},
+		{Protocol: UDP, Address: "127.0.0.1:0"},
+		{Protocol: TCP, Address: "127.0.0.1:0"},
 		{Protocol: TLS, Address: "127.0.0.1:0", CertFile: m.cert(), KeyFile: m.key()},
 		{Protocol: DTLS, Address: "127.0.0.1:0", CertFile: m.cert(), KeyFile: m.key()},
 	}

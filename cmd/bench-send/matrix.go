@@ -83,8 +83,11 @@ func (b *bench) unreadCase(g *group, name string, viewers, kbits int) error {
 			child  *child
 			frames int
 		}{
-			{"baseline", g.senders[0], few}, {"ours", g.senders[1], many}, {"floor", g.senders[3], many},
-			{"at once", g.senders[3], many}, {"sendmmsg", g.senders[2], few},
+			{"baseline", g.senders[0], few},
+			{"ours", g.senders[1], many},
+			{"floor", g.senders[3], many},
+			{"at once", g.senders[3], many},
+			{"sendmmsg", g.senders[2], few},
 		} {
 			if s.name == "sendmmsg" && kbits != informed {
 				continue

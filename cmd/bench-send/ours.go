@@ -105,7 +105,7 @@ func (o *ours) answer(offer string) (string, error) {
 			if err != nil {
 				return
 			}
-			v.Feedback(buf[:n], stream.SSRC)
+			_ = v.Feedback(buf[:n], stream.SSRC) // what is malformed is counted
 		}
 	}()
 	return answer, nil

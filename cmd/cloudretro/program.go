@@ -49,6 +49,8 @@ Usage:
   cloudretro config --defaults  print every key with its default and what it means
   cloudretro health [flags]     ask the one that runs with the same flags and environment, by
                                 ops.address, whether it is ready; exit code 1 if not
+  cloudretro check turn [flags] find out whether a TURN server relays, and if not, which leg
+                                of the way fails, why, and what helps; exit code 1 then
   cloudretro version            print the version
 
 Flags:
@@ -57,6 +59,17 @@ Flags:
   --set KEY=VALUE     one key, laid over file and environment; may be given again
   -h, --help          this text
 
+Flags of check turn:
+  --url URL           turn:host:port?transport=udp or tcp, turns:... for DTLS and TLS
+  --secret SECRET     one of secrets.turn (default: the configuration's)
+  --user, --password  of a static user (turn.users), in place of the secret
+  --worker IP:PORT    relay to the media port of a worker, not to this machine
+  --ca FILE           PEM file of the authority that signed the server's certificate
+  --insecure          take any certificate
+  --timeout DURATION  of each leg (default 5s)
+  --duration, --bitrate  of the data that is relayed (default 2s, 5000000 bit/s)
+  --json              print the findings as JSON
+
 Every key is also an environment variable: CLOUDRETRO_ and its path in capitals.
   cloudretro --set coordinator.server.address=:80
   CLOUDRETRO_COORDINATOR_SERVER_ADDRESS=:80 cloudretro
@@ -64,11 +77,12 @@ Every key is also an environment variable: CLOUDRETRO_ and its path in capitals.
 
 // arguments is a parsed command line.
 type arguments struct {
-	command  string // "", config, health, version or help
+	command  string // "", config, health, check, version or help
 	roles    roles
 	files    []string
 	set      []string
 	defaults bool
+	check    checkArguments
 }
 
 // parse reads a command line; flags may stand before and after the command.
@@ -95,9 +109,21 @@ func parse(args []string) (arguments, error) {
 			return a, usageError{fmt.Sprintf("unexpected %q after %q", flags.Arg(0), a.command)}
 		}
 		a.command, args = flags.Arg(0), flags.Args()[1:]
+		if a.command == "check" {
+			a.check.register(flags)
+			if len(args) > 0 && args[0] == "turn" {
+				args = args[1:]
+				a.check.turn = true
+			}
+		}
 	}
-	if !slices.Contains([]string{"", "config", "health", "version", "help"}, a.command) {
-		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, version and help", a.command)}
+	if !slices.Contains([]string{"", "config", "health", "check", "version", "help"}, a.command) {
+		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, check turn, version and help", a.command)}
+	}
+	if a.command == "check" {
+		if err := a.check.complete(); err != nil {
+			return a, err
+		}
 	}
 	var err error
 	a.roles, err = parseRoles(role)
@@ -167,6 +193,8 @@ func (p program) main(ctx context.Context, args []string) error {
 		return p.print(string(text))
 	case "health":
 		return health(ctx, cfg.Ops.Address)
+	case "check":
+		return p.checkTURN(ctx, a.check, cfg)
 	}
 	return p.play(ctx, cfg, a.roles)
 }

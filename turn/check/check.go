@@ -38,7 +38,7 @@ type Config struct {
 	// Duration of the last one; 0 means 2 s, a minute at most.
 	Duration time.Duration
 	// Bitrate that is sent then, in bits of payload per second; 0 means 5 Mbit/s,
-	// 100 Mbit/s at most.
+	// 100 Mbit/s at most, 9 to a worker, which answers 1000 packets a second.
 	Bitrate int
 }
 
@@ -48,6 +48,7 @@ const (
 	maxDuration     = time.Minute
 	defaultBitrate  = 5_000_000
 	maxBitrate      = 100_000_000
+	workerBitrate   = 9_000_000
 )
 
 // complete fills in defaults and refuses what cannot be checked.
@@ -69,6 +70,8 @@ func (cfg *Config) complete() error {
 		return fmt.Errorf("a duration of %s; choose one up to %s", cfg.Duration, maxDuration)
 	case cfg.Bitrate < 8*packetSize || cfg.Bitrate > maxBitrate:
 		return fmt.Errorf("a bitrate of %d bit/s; choose %d to %d", cfg.Bitrate, 8*packetSize, maxBitrate)
+	case cfg.Worker.IsValid() && cfg.Bitrate > workerBitrate:
+		return fmt.Errorf("a bitrate of %d bit/s: a worker answers 1000 packets a second; choose up to %d", cfg.Bitrate, workerBitrate)
 	case cfg.User == "" && cfg.Password != "":
 		return errors.New("a password without a user")
 	case cfg.Worker != netip.AddrPort{} && (!cfg.Worker.IsValid() || cfg.Worker.Port() == 0):

@@ -187,6 +187,7 @@ func TestConfigRefused(t *testing.T) {
 		{"timeout", func(c *Config) { c.Timeout = -1 }, "timeout"},
 		{"duration", func(c *Config) { c.Duration = time.Hour }, "duration"},
 		{"bitrate", func(c *Config) { c.Bitrate = 1 }, "bitrate"},
+		{"worker's bitrate", func(c *Config) { c.Worker, c.Bitrate = netip.MustParseAddrPort("1.2.3.4:5"), 10_000_000 }, "1000 packets"},
 		{"a lonely password", func(c *Config) { c.Password = "x" }, "user"},
 		{"worker's port", func(c *Config) { c.Worker = netip.MustParseAddrPort("1.2.3.4:0") }, "port"},
 	}

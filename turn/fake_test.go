@@ -49,7 +49,7 @@ func start(t *testing.T, change func(*Config)) gate {
 	t.Helper()
 	cfg := Config{
 		Listeners: []Listener{{Protocol: UDP, Address: "127.0.0.1:0"}}, Secrets: []string{secret},
-		Logger: slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: logOf(t),
 	}
 	if change != nil {
 		change(&cfg)
@@ -293,3 +293,8 @@ func everyInterface(t *testing.T, port uint16) []Peer {
 }
 
 func loopbackClient() netip.AddrPort { return netip.MustParseAddrPort("127.0.0.1:4000") }
+
+// logOf is a log that is shown when the test fails.
+func logOf(t *testing.T) *slog.Logger {
+	return slog.New(slog.NewTextHandler(testWriter{t}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

@@ -174,7 +174,7 @@ func TestRefusals(t *testing.T) {
 		{"permission for any port of another", true, stun.MethodCreatePermission, []stun.Setter{peerAt("10.0.0.1:0")}, 403},
 		{"no channel", true, stun.MethodChannelBind, []stun.Setter{good}, 400},
 		{"low channel", true, stun.MethodChannelBind, []stun.Setter{channel(0x3fff), good}, 400},
-		{"high channel", true, stun.MethodChannelBind, []stun.Setter{channel(0x5000), good}, 400},
+		{"high channel", true, stun.MethodChannelBind, []stun.Setter{channel(0x8000), good}, 400},
 		{"channel to no port", true, stun.MethodChannelBind, []stun.Setter{channel(minChannel), peerAt("127.0.0.1:0")}, 400},
 		{"channel", true, stun.MethodChannelBind, []stun.Setter{channel(minChannel), good}, 0},
 		{"channel taken", true, stun.MethodChannelBind, []stun.Setter{channel(minChannel + 1), good}, 400},

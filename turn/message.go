@@ -31,7 +31,7 @@ const (
 const (
 	protocolUDP   = 17
 	minChannel    = 0x4000
-	maxChannel    = 0x4fff // RFC 8656 12
+	maxChannel    = 0x7fff // RFC 5766 11; RFC 8656 12 ends at 0x4fff, older clients and coturn do not
 	integritySize = 20
 	magicCookie   = 0x2112a442
 )

@@ -81,7 +81,7 @@ func refusal(pkg, dep string) string {
 		return "only cmd imports a role"
 	case top == "media" && depTop != "media", top == "web" && depTop != "web":
 		return top + " stands below the roles"
-	case (dep == "coordinator/signal" || dep == "turn/credential") && slices.Contains(roots, top):
+	case slices.Contains([]string{"coordinator/signal", "coordinator/certificate", "turn/credential"}, dep) && slices.Contains(roots, top):
 		return "" // leaves that every role may use
 	case slices.Contains(roots, top) && slices.Contains(roots, depTop) && top != depTop:
 		return "the parts of one role are none of another's"
@@ -120,6 +120,8 @@ func TestRefusal(t *testing.T) {
 		{"worker/engine", "media/h264", true},
 		{"turn", "coordinator/signal", true},
 		{"coordinator", "turn/credential", true},
+		{"turn", "coordinator/certificate", true},
+		{"turn", "coordinator/acme", false},
 		{"worker", "config", false},
 		{"worker", "coordinator", false},
 		{"turn", "coordinator", false},

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/pion/stun"
 )
@@ -337,68 +336,5 @@ func TestEvenPort(t *testing.T) {
 	exchange(t, c, peer(t, "127.0.0.1:0"))
 	if n := l.Stats().Allocations; n != 1 {
 		t.Errorf("%d allocations", n)
-	}
-}
-
-// TestCloseWhileWaiting ends ReadFrom that waits.
-func TestCloseWhileWaiting(t *testing.T) {
-	t.Parallel()
-	g := newGate(t)
-	l, err := g.relay.ListenUDP(netip.MustParseAddrPort("127.0.0.1:0"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := l.Open(AllocationConfig{Local: netip.MustParseAddrPort("127.0.0.1:0")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []net.PacketConn{a, l} {
-		ended := make(chan error, 1)
-		go func() {
-			_, _, err := c.ReadFrom(make([]byte, 10))
-			ended <- err
-		}()
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-		select {
-		case err := <-ended:
-			if err == nil {
-				t.Error("ReadFrom succeeded")
-			}
-		case <-time.After(patience):
-			t.Fatal("ReadFrom still waits")
-		}
-	}
-}
-
-func TestListenStreamsClosed(t *testing.T) {
-	t.Parallel()
-	r, err := New(Config{Admission: &admission{}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.ListenStreams(before, Stream); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Close(); err != nil { // Run never ran
-		t.Fatal(err)
-	}
-	after, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := r.ListenStreams(after, Stream); err == nil {
-		t.Error("a closed relay listens")
-	}
-	for _, ln := range []net.Listener{before, after} {
-		if conn, err := net.Dial("tcp", ln.Addr().String()); err == nil {
-			t.Error("the listener is still open")
-			_ = conn.Close()
-		}
 	}
 }

@@ -21,7 +21,7 @@ import { parse, playPath, roomPath, socketURL } from './route.js';
 import { browserClock } from './clock.js';
 import { Peer } from './peer.js';
 import { Session } from './session.js';
-import { Settings, Srtp, browserStorage } from './settings.js';
+import { Settings, browserStorage, srtpMemory } from './settings.js';
 import { explain } from './reasons.js';
 
 const MAX_ERRORS = 100;
@@ -115,7 +115,7 @@ class App {
     });
     const session = new Session({
       target, url: socketURL(location), clock: browserClock, makePeer: (options) => new Peer(options),
-      srtp: new Srtp(this.#settings, navigator.userAgent),
+      srtp: srtpMemory(this.#settings, navigator.userAgent),
     });
     this.#session = session;
     this.#watch(session);

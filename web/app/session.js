@@ -191,8 +191,8 @@ export class Session extends EventTarget {
     return peer.answer(answer.sdp);
   }
 
-  // The worker demanded a cipher that this browser does not know. Our seat is
-  // kept while a new connection asks for the one that all know.
+  // This browser lacks the cipher that the worker demands. Our seat is kept while
+  // a new connection asks for the one that all know.
   async #askPlain() {
     if (this.#plain || this.#hadMedia) return;
     this.#plain = true;

@@ -46,29 +46,15 @@ export class Settings {
 }
 
 /**
- * What is known of this browser's SRTP: the worker demands AES-GCM and a browser
- * without it connects twice, but once in its life only. A newer version may
- * have learnt it.
+ * Whether this browser is known to lack AES-GCM, which workers demand first. Its
+ * next version may have it.
  */
-export class Srtp {
-  #settings;
-  #agent;
-
-  /** @param {Settings} settings  @param {string} agent navigator.userAgent */
-  constructor(settings, agent) {
-    this.#settings = settings;
-    this.#agent = agent.slice(0, 512);
-  }
-
-  /** Whether this browser is known to lack AES-GCM. */
-  get plain() {
-    return this.#agent !== '' && this.#settings.get('withoutGCM') === this.#agent;
-  }
-
-  /** It does. */
-  learn() {
-    if (!this.plain) this.#settings.set('withoutGCM', this.#agent);
-  }
+export function srtpMemory(settings, userAgent) {
+  const agent = userAgent.slice(0, 512);
+  return {
+    get plain() { return agent !== '' && settings.get('withoutGCM') === agent; },
+    learn() { settings.set('withoutGCM', agent); },
+  };
 }
 
 /** The browser's storage, or null where it is forbidden. */

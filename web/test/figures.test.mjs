@@ -2,7 +2,7 @@ import test from 'node:test';
 import assert from 'node:assert/strict';
 import { fit } from '../app/stage.js';
 import { bitrate, pathName, pick, rows, summarise } from '../app/stats.js';
-import { Settings, Srtp, sane } from '../app/settings.js';
+import { Settings, sane, srtpMemory } from '../app/settings.js';
 import { parse, playPath, roomPath, seat, shareLink, socketURL } from '../app/route.js';
 import { explain, sentence } from '../app/reasons.js';
 import { group, systemOf, validGames } from '../app/systems.js';
@@ -280,7 +280,7 @@ test('input is dropped rather than queued; control only goes out when open', () 
 test('a browser without AES-GCM is known again, until it is another version', () => {
   let kept = null;
   const storage = { getItem: () => kept, setItem: (_, value) => { kept = value; } };
-  const srtp = (agent) => new Srtp(new Settings(storage), agent);
+  const srtp = (agent) => srtpMemory(new Settings(storage), agent);
   assert.equal(srtp('Old/1').plain, false);
   srtp('Old/1').learn();
   assert.equal(srtp('Old/1').plain, true);

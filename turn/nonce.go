@@ -32,8 +32,9 @@ const (
 
 // nonces makes and checks the nonces of the long-term credential mechanism (RFC
 // 8489 9.2). Nothing is stored: a nonce says when and for which transport
-// address it was made, under a key of this process. Its methods may be called
-// concurrently.
+// address it was made, under a key of this process. (Those of pion/turn v2.1
+// live for an hour and serve whoever overhears them; see door.) Its methods may
+// be called concurrently.
 type nonces struct{ key [32]byte }
 
 func newNonces() *nonces {

@@ -8,12 +8,13 @@ import (
 )
 
 // Bounds of what is answered to clients that have not proved who they are. A
-// school behind one address can start at once; a flood from forged addresses is
-// answered with less than it costs.
+// school behind one address, or all players behind a node of Kubernetes that
+// hides theirs, can start at once; a flood from forged addresses is answered
+// with less than it costs.
 const (
-	strangerRate  = 50     // answers a second to one address, in the long run
-	strangerBurst = 200    // answers to one address at once
-	totalRate     = 10_000 // answers a second to all
+	strangerRate  = 100    // answers a second to one address, in the long run
+	strangerBurst = 1000   // answers to one address at once
+	totalRate     = 10_000 // answers a second to all, and at once
 	throttleCells = 1 << 16
 )
 

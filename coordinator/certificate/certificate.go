@@ -41,6 +41,13 @@ type Files struct {
 	warned time.Time // when the end was last told of
 }
 
+// Status is a certificate in numbers.
+type Status struct {
+	Name     string    // what it is known by: a file or a domain
+	Expires  time.Time // zero while there is none
+	Failures uint64    // changes that were not taken, or attempts to get one that failed
+}
+
 // content is what both files hold.
 type content struct{ cert, key []byte }
 
@@ -94,8 +101,10 @@ func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.Current(), nil
 }
 
-// Failures counts the changes that were not taken.
-func (f *Files) Failures() uint64 { return f.failures.Load() }
+// Status is the certificate in numbers, named by its file.
+func (f *Files) Status() []Status {
+	return []Status{{Name: f.certFile, Expires: f.Current().Leaf.NotAfter, Failures: f.failures.Load()}}
+}
 
 // refresh takes the files once they have changed and stay so for two readings:
 // between the writes of two files, or in the middle of one, they are not what

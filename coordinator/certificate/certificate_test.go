@@ -72,8 +72,8 @@ func TestFollowsASwappedLink(t *testing.T) {
 	o.Swap(certificatetest.New(t, "192.0.2.7", year()))
 	o.tick(2)
 	o.shows("192.0.2.7")
-	if n := o.logged("certificate changed"); n != 2 || o.Failures() != 0 {
-		t.Errorf("%d changes logged, %d failures:\n%s", n, o.Failures(), &o.said)
+	if n := o.logged("certificate changed"); n != 2 || o.failures.Load() != 0 {
+		t.Errorf("%d changes logged, %d failures:\n%s", n, o.failures.Load(), &o.said)
 	}
 }
 
@@ -104,8 +104,12 @@ func TestBrokenPairsAreNotTaken(t *testing.T) {
 			}
 			o.tick(5)
 			o.shows("old.example.org")
-			if o.logged("not taken") != 1 || o.logged(test.says) != 1 || o.logged("remedy=") != 1 || o.Failures() != 1 {
-				t.Errorf("want one error that says %q, %d failures counted:\n%s", test.says, o.Failures(), &o.said)
+			if o.logged("not taken") != 1 || o.logged(test.says) != 1 || o.logged("remedy=") != 1 {
+				t.Errorf("want one error that says %q:\n%s", test.says, &o.said)
+			}
+			want := Status{Name: o.Cert, Expires: o.Current().Leaf.NotAfter, Failures: 1}
+			if got := o.Status(); len(got) != 1 || got[0] != want {
+				t.Errorf("status %v, want %v", got, want)
 			}
 			o.Swap(good)
 			o.tick(2)

@@ -17,6 +17,21 @@
 //
 // A viewer whose keys cannot be had, or whose selected pair is relayed, is sent
 // to through pion's own writer, from a goroutine of its own that may block.
+//
+// What a packet costs at 20 Mbit/s to each viewer, 60 pictures a second, AES-GCM:
+// ns of CPU, and how many times fewer that is than pion's WriteSample with its
+// default interceptors takes in the same run; below that the floor, which is
+// segmentation offload and AES-GCM alone on the same bursts. Nothing is allocated
+// but by pion, to encrypt a sender report each second. make bench-send,
+// 2026-11-22, a virtual machine with two Xeon cores (2 MB of L2 each), busy.
+//
+//	viewers                             1            4           16           64
+//	bursts pass whole, loopback  456   9.5x   399   9.6x   405   9.5x   582   7.2x
+//	                      floor  349          322          327          319
+//	bursts pass whole, veth      466  10.0x   435  10.6x   416   9.5x   577   8.2x
+//	                      floor  377          365          322          339
+//	cut up by the kernel, veth   859   5.3x   826   5.9x   796   5.4x   939   5.1x
+//	                      floor  737          708          623          707
 package send
 
 import (

@@ -86,7 +86,7 @@ func (d *door) ReadFrom(p []byte) (int, net.Addr, error) {
 // handle answers what pion/turn is given for a message of a client, and as
 // whose; nil if it was refused.
 func (d *door) handle(packet []byte, now time.Time) ([]byte, net.Addr) {
-	if !stun.IsMessage(packet) {
+	if !wellFormed(packet) {
 		d.refused[Ignored].Add(1)
 		return nil, nil
 	}

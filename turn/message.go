@@ -32,9 +32,17 @@ const (
 	protocolUDP   = 17
 	minChannel    = 0x4000
 	maxChannel    = 0x7fff // RFC 5766 11; RFC 8656 12 ends at 0x4fff, older clients and coturn do not
+	headerSize    = 20
 	integritySize = 20
 	magicCookie   = 0x2112a442
 )
+
+// wellFormed says whether a datagram or frame is one STUN message by its header
+// (RFC 8489 5). pion/stun does not look at the first two bits and lets
+// something follow the message.
+func wellFormed(p []byte) bool {
+	return stun.IsMessage(p) && p[0]&0xc0 == 0 && len(p) == headerSize+int(binary.BigEndian.Uint16(p[2:]))
+}
 
 // protected cuts off what follows MESSAGE-INTEGRITY: it is not protected and
 // must be ignored (RFC 8489 14.5). The cut message has no integrity itself.

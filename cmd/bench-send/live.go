@@ -87,7 +87,13 @@ func (b *bench) liveCase(ctx context.Context, p place, l live) error {
 	}
 	b.say("  pion's viewers: %+v", *found["baseline"])
 	b.say("  our viewers:    %+v", *found["ours"])
-	return b.print(l.name(), sides["ours"], sides["baseline"], baselineName, found)
+	if err := b.print(l.name(), sides["ours"], sides["baseline"], baselineName, found); err != nil {
+		return err
+	}
+	if bad := found["ours"].Bad; bad > 0 {
+		return fmt.Errorf("%d of our pictures arrived with wrong bytes", bad)
+	}
+	return nil
 }
 
 // liveRun sends for some seconds and asks the viewers what they saw.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 )
@@ -61,10 +62,17 @@ func (p *pictures) at(n uint64, key bool) []byte {
 	return au
 }
 
-// check says which picture au is, and an error if one byte of it is wrong.
+// errPart says that a part of a picture is missing: packets that were lost for good.
+var errPart = errors.New("picture is not whole")
+
+// check says which picture au is. The error is errPart if it is too short, another
+// one if a byte of it is wrong.
 func (p *pictures) check(au []byte) (n uint64, key bool, err error) {
 	key = len(au) > 4 && au[4]&0x1f == 7
 	if len(au) != len(p.delta) {
+		if len(au) < len(p.delta) {
+			return 0, key, errPart
+		}
 		return 0, key, fmt.Errorf("picture of %d bytes, want %d", len(au), len(p.delta))
 	}
 	for j, b := range au[len(au)-stampLen:] {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 )
 
@@ -36,8 +37,11 @@ func TestPictureNoticesDamage(t *testing.T) {
 	if _, _, err := p.check(mixed); err == nil {
 		t.Error("the front of another picture went unnoticed")
 	}
-	if _, _, err := p.check(whole[:len(whole)-1]); err == nil {
-		t.Error("a short picture went unnoticed")
+	if _, _, err := p.check(whole[:len(whole)-1]); !errors.Is(err, errPart) {
+		t.Errorf("a short picture: %v, want %v", err, errPart)
+	}
+	if _, _, err := p.check(append(bytes.Clone(whole), 1)); err == nil || errors.Is(err, errPart) {
+		t.Errorf("a picture that is too long: %v", err)
 	}
 }
 

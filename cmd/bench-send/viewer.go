@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/pion/rtcp"
@@ -16,7 +17,7 @@ const reorder = 1024
 type verdict struct {
 	Good     int    // every byte as sent
 	Bad      int    // some byte not
-	Missing  int    // never came, or not whole
+	Missing  int    // never came, or came in part
 	Repaired uint64 // packets that came as RTX
 	Lost     uint64 // packets that were thrown away on the way in
 	FirstBad string
@@ -73,9 +74,11 @@ func (v *viewer) look(au []byte, track *webrtc.TrackRemote) {
 		v.seen[n] = true
 		return
 	}
-	v.bad++
-	if v.firstBad == nil {
-		v.firstBad = err
+	if !errors.Is(err, errPart) {
+		v.bad++
+		if v.firstBad == nil {
+			v.firstBad = err
+		}
 	}
 	_ = v.pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(track.SSRC())}})
 }

@@ -47,6 +47,7 @@ func gameFor(t *testing.T, core string) (Spec, bool) {
 func gameBoy() []byte {
 	rom := make([]byte, 0x8000)
 	copy(rom[0x100:], []byte{0x00, 0xc3, 0x50, 0x01}) // nop, jp $150
+	copy(rom[0x104:], []byte{0xce, 0xed, 0x66, 0x66}) // what mGBA knows a cartridge by
 	copy(rom[0x134:], "TEST")
 	copy(rom[0x150:], []byte{0x18, 0xfe}) // jr to itself
 	var sum byte

@@ -24,6 +24,8 @@ func kindOf(packetType, format byte) Kind {
 		case formatApplication:
 			return REMB
 		}
+	case typeExtended:
+		return ReferenceTime
 	}
 	return 0
 }
@@ -38,6 +40,8 @@ func (m *Message) parse(packetType, count byte, body []byte) (sequences int, err
 		return 0, nil
 	case kind == Reports:
 		return 0, m.parseReports(packetType, int(count), body)
+	case kind == ReferenceTime:
+		return 0, m.parseExtended(body)
 	case len(body) < 2*ssrcLen:
 		return 0, ErrMalformed
 	}
@@ -90,13 +94,13 @@ func (m *Message) parseREMB() error {
 }
 
 // Concerns says whether the message is about this stream: a report block of it,
-// its SSRC in a NACK, PLI, FIR or REMB. Transport feedback concerns the whole
-// transport, hence every stream.
+// its SSRC in a NACK, PLI, FIR or REMB. Transport feedback and a reference time
+// concern the whole transport, hence every stream.
 func (m *Message) Concerns(ssrc uint32) bool {
 	switch m.Kind {
 	case NACK, PLI:
 		return m.Media == ssrc
-	case TransportCC:
+	case TransportCC, ReferenceTime:
 		return true
 	case Reports:
 		return lists(m.body, reportLen, ssrc)

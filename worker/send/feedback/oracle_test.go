@@ -45,6 +45,8 @@ func ours(b []byte) (facts []string, err error) {
 			}
 		case REMB:
 			facts = append(facts, fmt.Sprintf("remb from %d: %d", m.Sender, m.Bitrate()))
+		case ReferenceTime:
+			facts = append(facts, fmt.Sprintf("time of %d: %x", m.Sender, m.ReferenceTime()))
 		case TransportCC:
 			facts = append(facts, ourArrivals(m)...)
 		}
@@ -102,6 +104,13 @@ func theirs(packets []rtcp.Packet) (facts []string) {
 				rate = uint64(p.Bitrate)
 			}
 			facts = append(facts, fmt.Sprintf("remb from %d: %d", p.SenderSSRC, rate))
+		case *rtcp.ExtendedReport:
+			for _, block := range p.Reports {
+				if b, ok := block.(*rtcp.ReceiverReferenceTimeReportBlock); ok {
+					facts = append(facts, fmt.Sprintf("time of %d: %x", p.SenderSSRC, uint32(b.NTPTimestamp>>16)))
+					break
+				}
+			}
 		case *rtcp.TransportLayerCC:
 			facts = append(facts, theirArrivals(p)...)
 		}
@@ -271,6 +280,10 @@ func samples() map[string][]rtcp.Packet {
 		},
 		"NACK": {&rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: 7, Nacks: []rtcp.NackPair{
 			{PacketID: 65530, LostPackets: 0xffff}, {PacketID: 20}, {PacketID: 100, LostPackets: 0x8001},
+		}}},
+		"XR": {&rtcp.ReceiverReport{SSRC: 1}, &rtcp.ExtendedReport{SenderSSRC: 1, Reports: []rtcp.ReportBlock{
+			&rtcp.UnknownReportBlock{XRHeader: rtcp.XRHeader{BlockType: 200}, Bytes: []byte{1, 2, 3, 4}},
+			&rtcp.ReceiverReferenceTimeReportBlock{NTPTimestamp: 0x1111_2222_3333_4444},
 		}}},
 		"FIR":  {&rtcp.FullIntraRequest{SenderSSRC: 1, FIR: []rtcp.FIREntry{{SSRC: 7, SequenceNumber: 3}, {SSRC: 8, SequenceNumber: 255}}}},
 		"REMB": {&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 20_000_000, SSRCs: []uint32{7, 8}}},

@@ -35,15 +35,20 @@ const (
 	FIR                         // full intra request (RFC 5104 section 4.3.1)
 	REMB                        // receiver estimated maximum bitrate (draft-alvestrand-rmcat-remb-03)
 	TransportCC                 // transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01)
+
+	// ReferenceTime asks for an answer that lets the receiver measure the round
+	// trip: receiver reference time report (RFC 3611 section 4.4).
+	ReferenceTime
 )
 
-// Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1) and the formats of
+// Packet types (RFC 3550 section 12.1, RFC 4585 section 6.1, RFC 3611 section 2) and the formats of
 // feedback messages that belong to them.
 const (
 	typeSenderReport   = 200
 	typeReceiverReport = 201
 	typeTransport      = 205
 	typePayload        = 206
+	typeExtended       = 207
 
 	formatNACK        = 1
 	formatTransportCC = 15

@@ -75,6 +75,12 @@ func TestRead(t *testing.T) {
 		{"unknown transport format", "9fcd0000" + pli, []Kind{PLI}, nil},
 		{"unknown payload format", "9fce0001 00000001" + pli, []Kind{PLI}, nil},
 		{"APP, BYE and XR", "80cc0002 00000001 41424344 81cb0001 00000001 80cf0001 00000001" + pli, []Kind{PLI}, nil},
+		{"XR without sender", "80cf0000", nil, ErrMalformed},
+		{"reference time", "80cf0004 00000001 04000002 11112222 33334444", []Kind{ReferenceTime}, nil},
+		{"reference time behind another block", "80cf0006 00000001 09000001 deadbeef 04000002 11112222 33334444", []Kind{ReferenceTime}, nil},
+		{"reference time that is cut", "80cf0003 00000001 04000002 11112222", nil, nil},
+		{"reference time that is too short", "80cf0004 00000001 04000001 11112222 33334444", nil, nil},
+		{"block beyond the packet", "80cf0004 00000001 0900ffff 11112222 33334444" + pli, []Kind{PLI}, nil},
 		{"RR", "80c90001 00000001", []Kind{Reports}, nil},
 		{"RR without sender", "80c90000", nil, ErrMalformed},
 		{"RR with a block too few", "81c90001 00000001", nil, ErrMalformed},
@@ -127,6 +133,19 @@ func TestTooMany(t *testing.T) {
 		if _, err := kinds(b); !errors.Is(err, want) {
 			t.Errorf("%d packets: %v", count, err)
 		}
+	}
+}
+
+func TestReferenceTime(t *testing.T) {
+	m := only(t, marshal(t, &rtcp.ExtendedReport{SenderSSRC: 5, Reports: []rtcp.ReportBlock{
+		&rtcp.DLRRReportBlock{Reports: []rtcp.DLRRReport{{SSRC: 1, LastRR: 2, DLRR: 3}}},
+		&rtcp.ReceiverReferenceTimeReportBlock{NTPTimestamp: 0x1111_2222_3333_4444},
+	}}))
+	if m.Kind != ReferenceTime || m.Sender != 5 || m.ReferenceTime() != 0x2222_3333 {
+		t.Errorf("%+v, time %x", m, m.ReferenceTime())
+	}
+	if !m.Concerns(7) || (&Message{}).ReferenceTime() != 0 {
+		t.Error("it concerns every stream, and others have no time")
 	}
 }
 

@@ -86,7 +86,7 @@ func (v *Viewer) weigh(b []byte, ssrc uint32) (useful, urgent bool, err error) {
 		if r.Message.Concerns(ssrc) {
 			useful = true
 			kind := r.Message.Kind
-			urgent = urgent || kind == feedback.NACK || kind == feedback.PLI || kind == feedback.FIR
+			urgent = urgent || kind != feedback.Reports && kind != feedback.TransportCC
 		}
 	}
 	return useful, urgent, r.Err()
@@ -130,6 +130,8 @@ func (v *Viewer) act(o *output, s *stream, m *feedback.Message) {
 		v.cfg.KeyFrame()
 	case feedback.Reports:
 		v.readReports(o, s, m)
+	case feedback.ReferenceTime:
+		v.answerTime(s, m)
 	case feedback.TransportCC:
 		if v.patience -= m.Count(); v.patience < 0 {
 			v.bump(feedbackDropped, 1)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pion/rtcp"
 
+	"github.com/cloudretro/cloudretro/worker/send/feedback"
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
@@ -34,6 +35,23 @@ func (v *Viewer) sendReports(o *output) {
 		return
 	}
 	v.bump(reports, len(compound))
+}
+
+// answerTime lets a browser that asks for it measure the round trip (RFC 3611,
+// section 4.5), which it otherwise cannot: it sends no media. Chromium repeats a
+// NACK after one round trip, and takes 100 ms for it until it knows better: then
+// each resend that gets lost is seen as a freeze. The letter was urgent, so hardly
+// any time has passed since it came.
+func (v *Viewer) answerTime(s *stream, m *feedback.Message) {
+	if v.cfg.Report == nil || s != v.video {
+		return
+	}
+	err := v.cfg.Report([]rtcp.Packet{&rtcp.ExtendedReport{SenderSSRC: s.cfg.SSRC, Reports: []rtcp.ReportBlock{
+		&rtcp.DLRRReportBlock{Reports: []rtcp.DLRRReport{{SSRC: m.Sender, LastRR: m.ReferenceTime()}}},
+	}}})
+	if err != nil {
+		v.bump(writeErrors, 1)
+	}
 }
 
 // timeAt is the RTP time of a moment: that of the last unit, carried on. Sound

@@ -13,7 +13,10 @@ const (
 	budgetRate  = 512 << 10 // bytes a second
 	budgetBytes = 128 << 10 // at once
 	resentSlots = 256
-	leastRepeat = 10 * time.Millisecond // the same packet is not sent again sooner, nor within a round trip
+	// The same packet is not sent again sooner, nor within half a round trip: a
+	// browser repeats its NACK after a whole one, measured by itself, and when it
+	// does the resend before was lost.
+	leastRepeat = 10 * time.Millisecond
 	mostRepeat  = 200 * time.Millisecond
 )
 
@@ -61,12 +64,8 @@ func (v *Viewer) resendLost(o *output, s *stream, m *feedback.Message) {
 		case !ok:
 			v.bump(refusedGone, 1)
 			gone = true
-		case v.repeated(s, index, o.now):
-			v.bump(refusedSoon, 1)
-		case !v.budget.take(len(packet), o.now):
-			v.bump(refusedBudget, 1)
 		default:
-			v.resend(o, s, packet, index)
+			v.answer(o, s, packet, index)
 		}
 	}
 	if gone && s == v.video {
@@ -74,16 +73,27 @@ func (v *Viewer) resendLost(o *output, s *stream, m *feedback.Message) {
 	}
 }
 
-// repeated says whether the packet was sent again just now, and if not notes that
-// it is.
-func (v *Viewer) repeated(s *stream, index uint64, now time.Duration) bool {
-	r := &s.resent[index%resentSlots]
-	wait := min(max(time.Duration(v.round.Load()), leastRepeat), mostRepeat)
-	if r.index == index && now-r.at < wait {
-		return true
+// answer sends a packet that is asked for again, unless that was done just now.
+// One that is asked for once more was lost twice and the picture is late already,
+// so it goes out twice: for a few bytes, a third loss becomes rare.
+func (v *Viewer) answer(o *output, s *stream, packet []byte, index uint64) {
+	r, copies := &s.resent[index%resentSlots], 1
+	if r.index == index {
+		wait := min(max(time.Duration(v.round.Load())/2, leastRepeat), mostRepeat)
+		if o.now-r.at < wait {
+			v.bump(refusedSoon, 1)
+			return
+		}
+		copies = 2
 	}
-	*r = resent{index, now}
-	return false
+	for range copies {
+		if !v.budget.take(len(packet), o.now) {
+			v.bump(refusedBudget, 1)
+			return
+		}
+		*r = resent{index, o.now}
+		v.resend(o, s, packet, index)
+	}
 }
 
 // resend sends a packet of the ring again: on the retransmission stream where

@@ -143,17 +143,17 @@ func TestResendSoon(t *testing.T) {
 		t.Errorf("sent again %d times within 10 ms", got)
 	}
 	r.advance(1)
-	if got := ask(); got != 2 {
-		t.Errorf("sent again %d times, want 2 after 10 ms", got)
+	if got := ask(); got != 3 {
+		t.Errorf("sent again %d times, want two more after 10 ms", got)
 	}
 	w.round.Store(int64(80 * time.Millisecond))
-	r.advance(79 * time.Millisecond)
-	if got := ask(); got != 2 {
-		t.Errorf("sent again %d times within a round trip", got)
+	r.advance(39 * time.Millisecond)
+	if got := ask(); got != 3 {
+		t.Errorf("sent again %d times within half a round trip", got)
 	}
 	r.advance(time.Millisecond)
-	if got := ask(); got != 3 {
-		t.Errorf("sent again %d times, want 3 after a round trip", got)
+	if got := ask(); got != 5 {
+		t.Errorf("sent again %d times, want two more after half a round trip", got)
 	}
 }
 
@@ -287,6 +287,27 @@ func TestInbox(t *testing.T) {
 	}
 }
 
+// TestReferenceTime lets a browser measure the round trip: its time comes back at
+// once, and only once where pion gives the packet to both streams.
+func TestReferenceTime(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), audioStream(), seal.AEADAES128GCM)
+	asks := &rtcp.ExtendedReport{SenderSSRC: 0xb0b, Reports: []rtcp.ReportBlock{
+		&rtcp.ReceiverReferenceTimeReportBlock{NTPTimestamp: 0x1111_2222_3333_4444},
+	}}
+	for _, ssrc := range []uint32{videoSSRC, audioSSRC} {
+		w.feed(ssrc, asks)
+	}
+	r.turns()
+	if len(w.answers) != 1 || w.answers[0].SenderSSRC != videoSSRC || len(w.answers[0].Reports) != 1 {
+		t.Fatalf("answered %+v", w.answers)
+	}
+	answer, ok := w.answers[0].Reports[0].(*rtcp.DLRRReportBlock)
+	if want := (rtcp.DLRRReport{SSRC: 0xb0b, LastRR: 0x2222_3333}); !ok || len(answer.Reports) != 1 || answer.Reports[0] != want {
+		t.Errorf("answered %+v", w.answers[0].Reports[0])
+	}
+}
+
 // TestReceiverReport checks round trip and loss, and that NTP times come back
 // right from what a sender report said.
 func TestReceiverReport(t *testing.T) {
@@ -317,6 +338,7 @@ func FuzzFeedback(f *testing.F) {
 		nack(1, 2, 3, 0xffff), &rtcp.PictureLossIndication{MediaSSRC: videoSSRC},
 		&rtcp.FullIntraRequest{FIR: []rtcp.FIREntry{{SSRC: videoSSRC}}},
 		&rtcp.ReceiverReport{Reports: []rtcp.ReceptionReport{{SSRC: videoSSRC, FractionLost: 255, LastSenderReport: 9}}},
+		&rtcp.ExtendedReport{SenderSSRC: 1, Reports: []rtcp.ReportBlock{&rtcp.ReceiverReferenceTimeReportBlock{NTPTimestamp: 5}}},
 		&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 1e6, SSRCs: []uint32{videoSSRC}},
 		&rtcp.TransportLayerCC{
 			Header: rtcp.Header{Count: 15, Type: 205, Length: 5}, MediaSSRC: videoSSRC, PacketStatusCount: 2,

@@ -112,6 +112,7 @@ type watcher struct {
 	context *srtp.Context
 	asked   int // key frames
 	reports []rtcp.SenderReport
+	answers []rtcp.ExtendedReport
 	buffer  [2048]byte
 }
 
@@ -144,7 +145,12 @@ func newWatcher(t testing.TB, addr string, video, audio Stream, p seal.Profile) 
 		KeyFrame: func() { w.asked++ },
 		Report: func(compound []rtcp.Packet) error {
 			for _, p := range compound {
-				w.reports = append(w.reports, *p.(*rtcp.SenderReport))
+				switch p := p.(type) {
+				case *rtcp.SenderReport:
+					w.reports = append(w.reports, *p)
+				case *rtcp.ExtendedReport:
+					w.answers = append(w.answers, *p)
+				}
 			}
 			return nil
 		},

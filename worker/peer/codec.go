@@ -98,7 +98,7 @@ func (f format) fits(c webrtc.RTPCodecParameters) bool {
 func newMediaEngine(video packetize.Codec) (*webrtc.MediaEngine, error) {
 	m := &webrtc.MediaEngine{}
 	reports := webrtc.RTCPFeedback{Type: webrtc.TypeRTCPFBTransportCC}
-	feedback := []webrtc.RTCPFeedback{{Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}, reports}
+	feedback := []webrtc.RTCPFeedback{{Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}, {Type: "rrtr"}, reports}
 	for _, f := range formats(video) {
 		capability := webrtc.RTPCodecCapability{MimeType: f.mime, ClockRate: videoClock, RTCPFeedback: feedback, SDPFmtpLine: f.fmtp}
 		rtx := webrtc.RTPCodecCapability{MimeType: mimeRTX, ClockRate: videoClock, SDPFmtpLine: fmt.Sprintf("apt=%d", f.payload)}

@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 func TestAV1(t *testing.T) {

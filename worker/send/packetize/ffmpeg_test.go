@@ -14,7 +14,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 // ffmpegReceiver has ffmpeg listen for one stream, described by SDP, and print a

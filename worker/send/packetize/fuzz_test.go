@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 // fuzzSplit feeds anything to one codec. What is taken must come back from the

@@ -13,7 +13,7 @@ import (
 	"testing"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 // TestGStreamer sends recorded streams over UDP to GStreamer's depayloaders, which

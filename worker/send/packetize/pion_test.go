@@ -10,7 +10,7 @@ import (
 	"github.com/pion/rtp/codecs"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 // recordings are what real encoders make: each shape of stream that a room could

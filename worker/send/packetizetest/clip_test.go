@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 func smallClip(codec packetize.Codec) packetizetest.Clip {

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
-	"github.com/cloudretro/cloudretro/worker/send/packetize/packetizetest"
+	"github.com/cloudretro/cloudretro/worker/send/packetizetest"
 )
 
 type payloads = [][]byte

@@ -97,13 +97,19 @@ func (s *socket) tune() {
 	s.gso.Store(err == nil)
 }
 
-// acquire makes fd safe to use until release. It fails once s is closed.
+// acquire makes fd safe to use until release. It fails once s is closed, and
+// then leaves users alone: who made them closedMark again would close the
+// file that has the number by then.
 func (s *socket) acquire() bool {
-	if s.users.Add(1) > 0 {
-		return true
+	for {
+		n := s.users.Load()
+		if n < 0 {
+			return false
+		}
+		if s.users.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	s.release()
-	return false
 }
 
 // release undoes acquire. Of a closed socket the last one closes fd, so that

@@ -155,8 +155,10 @@ func (a *Allocation) Close() error {
 	return nil
 }
 
-// bind makes or refreshes the binding of channel to peer.
+// bind makes or refreshes the binding of channel to peer, and with it the
+// permission of all bindings to the peer's address (RFC 8656 12).
 func (a *Allocation) bind(channel uint16, peer endpoint) {
+	defer a.permit(peer)
 	now := a.listener.relay.now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -201,10 +203,10 @@ func (a *Allocation) permit(peer endpoint) {
 	}
 }
 
-// bound is the binding of a peer, or nil.
+// bound is the binding of a peer whose channel has not expired, or nil.
 func (a *Allocation) bound(peer *endpoint, now int64) *binding {
 	for _, b := range *a.bindings.Load() {
-		if b.peer.port == peer.port && b.peer.ip == peer.ip && b.live(now) {
+		if b.peer.port == peer.port && b.peer.ip == peer.ip && !b.expired(now) {
 			return b
 		}
 	}
@@ -221,6 +223,11 @@ func (a *Allocation) receive(out *outbox, m message) {
 	b := a.bound(&m.from, out.now)
 	if b == nil {
 		a.receiveUnbound(out, m)
+		return
+	}
+	if !b.live(out.now) {
+		// Not for pion/turn, which sends on a channel without a permission.
+		a.dropped(out.slot, DropUnbound, m.count())
 		return
 	}
 	if !b.admitted(out.now) {

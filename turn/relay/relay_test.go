@@ -254,6 +254,11 @@ func TestExpiry(t *testing.T) {
 	g.clock.advance(2 * time.Second)
 	c.send(t, 0x4001, []byte("x"))
 	eventually(t, "the permission has expired", func() bool { return dropped() == 1 })
+	// pion/turn would go by the channel alone.
+	if _, err := worker.WriteToUDPAddrPort([]byte("x"), c.relayed); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it has expired for the way down, too", func() bool { return dropped() == 2 })
 
 	// CreatePermission refreshes the permission, with any port, but not the channel.
 	c.permit(t, netip.AddrPortFrom(address.Addr(), 9))
@@ -265,9 +270,28 @@ func TestExpiry(t *testing.T) {
 	receiveOne(t, worker)
 	g.clock.advance(2 * time.Second)
 	c.send(t, 0x4001, []byte("x"))
-	eventually(t, "the channel has expired", func() bool { return dropped() == 2 })
+	eventually(t, "the channel has expired", func() bool { return dropped() == 3 })
 	// Down, pion's own timers still hold the channel.
 	exchange(t, c, worker)
+}
+
+// TestPermissionOfAddress binds one channel anew, which is a permission for the
+// whole address: other channels to it go on.
+func TestPermissionOfAddress(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.udp(t, "127.0.0.1:0")
+	c := dial(t, l).allocate(t)
+	one, two := peer(t, "127.0.0.1:0"), peer(t, "127.0.0.1:0")
+	c.bind(t, 0x4001, addrOf(one.LocalAddr()))
+	c.bind(t, 0x4002, addrOf(two.LocalAddr()))
+	g.clock.advance(permissionLifetime - time.Second)
+	c.bind(t, 0x4001, addrOf(one.LocalAddr()))
+	g.clock.advance(2 * time.Second)
+	c.send(t, 0x4002, []byte("to two"))
+	if p, _ := receiveOne(t, two); string(p) != "to two" {
+		t.Errorf("two got %q", p)
+	}
 }
 
 // TestRebinding binds a channel again to another peer, which pion/turn allows

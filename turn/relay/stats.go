@@ -32,7 +32,8 @@ type Drop uint8
 const (
 	// DropMalformed is ChannelData whose length lies, or no TURN message at all.
 	DropMalformed Drop = iota
-	// DropUnbound is ChannelData of a channel that is not bound, or no longer.
+	// DropUnbound is ChannelData of a channel that is not bound, or no longer,
+	// or data either way of one whose permission has expired.
 	DropUnbound
 	// DropPeer is a peer that Admission does not allow.
 	DropPeer

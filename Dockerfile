@@ -23,6 +23,6 @@ WORKDIR /data
 VOLUME /data/saves
 USER 10001:10001
 # page, probe, operations; media, TURN
-EXPOSE 8000/tcp 9000/tcp 9090/tcp 8443/udp 3478/udp
+EXPOSE 8000/tcp 9000/tcp 9090/tcp 8443/udp 3478/udp 3478/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s CMD ["cloudretro", "health"]
 ENTRYPOINT ["cloudretro"]

@@ -84,11 +84,13 @@ func TestRequests(t *testing.T) {
 		"short peer":      stun.MustBuild(stun.TransactionID, kind, channelAttribute(0x4001), attribute{stun.AttrXORPeerAddress, []byte{0, 1}}).Raw,
 		"port 0":          stun.MustBuild(stun.TransactionID, kind, channelAttribute(0x4001), peerAttribute(netip.AddrPortFrom(good.Addr(), 0))).Raw,
 		"truncated":       bind[:len(bind)-5],
+		"unprotected": stun.MustBuild(stun.TransactionID, kind, stun.NewShortTermIntegrity("key"),
+			channelAttribute(0x4001), peerAttribute(good)).Raw,
 	} {
 		if _, _, ok := bindingOf(p); ok {
 			t.Errorf("%s: accepted", name)
 		}
-		if name == "truncated" && peersOf(p) != nil {
+		if (name == "truncated" || name == "unprotected") && peersOf(p) != nil {
 			t.Errorf("%s: peers", name)
 		}
 	}

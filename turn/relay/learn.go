@@ -73,11 +73,27 @@ func (l *Listener) learn(answer []byte) {
 	}
 }
 
+// protected is a request without what follows its MESSAGE-INTEGRITY, which
+// anybody on the way may have added (RFC 8489 14.5), or nil.
+func protected(packet []byte) *stun.Message {
+	m := &stun.Message{Raw: packet}
+	if m.Decode() != nil {
+		return nil
+	}
+	for i, a := range m.Attributes {
+		if a.Type == stun.AttrMessageIntegrity {
+			m.Attributes = m.Attributes[:i]
+			break
+		}
+	}
+	return m
+}
+
 // bindingOf reads a ChannelBind request with the same functions as pion/turn,
 // so that both understand the same.
 func bindingOf(packet []byte) (channel uint16, peer endpoint, ok bool) {
-	m := &stun.Message{Raw: packet}
-	if m.Decode() != nil {
+	m := protected(packet)
+	if m == nil {
 		return 0, peer, false
 	}
 	number, err := m.Get(stun.AttrChannelNumber)
@@ -94,8 +110,8 @@ func bindingOf(packet []byte) (channel uint16, peer endpoint, ok bool) {
 
 // peersOf reads a CreatePermission request.
 func peersOf(packet []byte) (peers []endpoint) {
-	m := &stun.Message{Raw: packet}
-	if m.Decode() != nil {
+	m := protected(packet)
+	if m == nil {
 		return nil
 	}
 	_ = m.ForEach(stun.AttrXORPeerAddress, func(m *stun.Message) error { // pion/turn reads on as well

@@ -27,7 +27,9 @@ type budget struct {
 }
 
 func (b *budget) take(n int, now time.Duration) bool {
-	if gained := int64(now-b.at) * budgetRate / int64(time.Second); gained > 0 {
+	// A clock that counts since the machine started is days ahead of b.at at first.
+	since := min(now-b.at, time.Second)
+	if gained := int64(since) * budgetRate / int64(time.Second); gained > 0 {
 		b.used = max(0, b.used-int(min(gained, budgetBytes)))
 		b.at = now
 	}

@@ -234,6 +234,20 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// TestBudgetUptime begins on machines that have been up for a while: for half of
+// the times, nanoseconds times bytes are negative in 64 bits.
+func TestBudgetUptime(t *testing.T) {
+	for up := time.Hour; up < 2*365*24*time.Hour; up += up / 3 {
+		var b budget
+		for i := range 20 {
+			now := up + time.Duration(i)*time.Second
+			if !b.take(budgetBytes, now) || b.take(budgetBytes, now) {
+				t.Fatalf("up for %s, after %d s: not exactly what the budget allows", up, i)
+			}
+		}
+	}
+}
+
 // TestFeedback checks what each kind of RTCP does, and that a block for another
 // stream does nothing.
 func TestFeedback(t *testing.T) {

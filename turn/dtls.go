@@ -74,6 +74,9 @@ type dtlsConn struct {
 	once     sync.Once
 	err      error
 	inner    atomic.Pointer[dtls.Conn]
+
+	mu       sync.Mutex
+	deadline time.Time // for reading, set before the handshake was over
 }
 
 // handshake is done once; others wait for it.
@@ -87,7 +90,10 @@ func (c *dtlsConn) handshake() error {
 			c.err = fmt.Errorf("DTLS handshake: %w", err)
 			return
 		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
 		c.inner.Store(inner)
+		c.err = inner.SetReadDeadline(c.deadline)
 	})
 	return c.err
 }
@@ -133,8 +139,12 @@ func (c *dtlsConn) SetDeadline(t time.Time) error {
 	return nil
 }
 
-// SetReadDeadline concerns messages, not the handshake.
+// SetReadDeadline concerns messages, not the handshake: set before that, it
+// counts afterwards.
 func (c *dtlsConn) SetReadDeadline(t time.Time) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.deadline = t
 	if inner := c.inner.Load(); inner != nil {
 		return inner.SetReadDeadline(t)
 	}

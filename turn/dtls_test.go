@@ -81,6 +81,46 @@ func TestDTLSHandshakeInRead(t *testing.T) {
 	}
 }
 
+// A client that says nothing after its handshake is given up when it was said
+// before.
+func TestDTLSSilentAfterHandshake(t *testing.T) {
+	l := dtlsOnLoopback(t)
+	dialed := make(chan net.Conn, 1)
+	go func() {
+		c, err := dtls.Dial("udp", l.Addr().(*net.UDPAddr), &dtls.Config{InsecureSkipVerify: true})
+		if err != nil {
+			t.Error(err)
+		}
+		dialed <- c
+	}()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := conn.Read(make([]byte, 9))
+		read <- err
+	}()
+	client := <-dialed
+	select {
+	case err := <-read:
+		var e net.Error
+		if !errors.As(err, &e) || !e.Timeout() {
+			t.Errorf("read: %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the deadline was forgotten")
+	}
+	_ = conn.Close()
+	if client != nil {
+		_ = client.Close()
+	}
+}
+
 // A client that begins and says no more holds up nobody, and can be closed.
 func TestDTLSHalfAHandshake(t *testing.T) {
 	l := dtlsOnLoopback(t)

@@ -17,7 +17,7 @@ const (
 )
 
 // errFraming means that a stream is no TURN, or not any more: what follows
-// cannot be made out.
+// cannot be made out, or needs more memory than a stranger is given.
 var errFraming = errors.New("neither STUN nor ChannelData")
 
 // padded is n rounded up to a multiple of four.
@@ -59,6 +59,7 @@ const (
 // framer cuts what a connection reads into messages.
 type framer struct {
 	framing Framing
+	long    bool // messages may need more than small
 	small   []byte
 	large   *chunk // instead of small, for a long message
 	chunks  interface{ Get() any }
@@ -103,6 +104,9 @@ func (f *framer) next() ([]byte, error) {
 		return nil, errFraming
 	}
 	size, whole, err := messageSize(p)
+	if whole > len(f.small) && !f.long {
+		return nil, errFraming
+	}
 	if err != nil || size == 0 || len(p) < whole {
 		return nil, err
 	}

@@ -187,7 +187,9 @@ func cutAll(f *framer, stream []byte, piece int) (messages [][]byte, err error) 
 
 func testFramer(kind Framing) *framer {
 	pool := &sync.Pool{New: func() any { return new(chunk) }}
-	return newFramer(kind, pool, func(c *chunk) { pool.Put(c) })
+	f := newFramer(kind, pool, func(c *chunk) { pool.Put(c) })
+	f.long = true
+	return f
 }
 
 func TestFramer(t *testing.T) {

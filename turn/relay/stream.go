@@ -66,6 +66,13 @@ func (s *stream) release(a *Allocation) {
 	}
 }
 
+// holds says whether the client has an allocation.
+func (s *stream) holds() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.allocation != nil
+}
+
 // close ends the connection and its allocation. It may be called more than once.
 func (s *stream) close() {
 	s.once.Do(func() {
@@ -222,6 +229,7 @@ func (s *stream) consume(f *framer) error {
 	l := s.streams.listener
 	out := l.relay.boxes.Get().(*outbox)
 	out.now = l.relay.now()
+	f.long = s.holds() // strangers could fill the memory with beginnings
 	err := s.forward(out, f)
 	out.flush() // before the buffer moves
 	l.relay.boxes.Put(out)

@@ -79,6 +79,28 @@ func TestStreamLong(t *testing.T) {
 	}
 }
 
+// TestStreamLongOfStranger has a client announce a long message when it has no
+// allocation: no memory is kept for that.
+func TestStreamLongOfStranger(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	l := g.tcp(t, nil)
+	c := dial(t, l)
+	if _, err := c.conn.Write(channelMessage(0x4000, make([]byte, smallBuffer))[:channelHeader]); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := c.message(); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection goes on: %x, %v", p, err)
+	}
+	eventually(t, "it is counted", func() bool { return l.Stats().Dropped[DropMalformed] == 1 })
+	c = dial(t, l)
+	c.send(t, 0x4000, make([]byte, smallBuffer-channelHeader))
+	c.allocate(t)
+	if n := l.Stats().Dropped[DropUnbound]; n != 1 {
+		t.Errorf("%d messages without a channel", n)
+	}
+}
+
 // TestStreamPieces writes byte by byte what belongs together, and in one go
 // what does not.
 func TestStreamPieces(t *testing.T) {

@@ -113,9 +113,14 @@ func (v *Viewer) resend(o *output, s *stream, packet []byte, index uint64) {
 	v.bump(counted, 1)
 	v.bump(packets, 1)
 	v.bump(octets, len(packet))
-	if s.sealer == nil {
+	switch {
+	case s.sealer == nil:
 		v.plain(s, packet)
 		return
+	case s.rtx == nil: // the ring may give these bytes away before they are sent
+		b := o.room(len(packet))
+		copy(b, packet)
+		packet = b
 	}
 	o.add(v, packet, len(packet))
 }

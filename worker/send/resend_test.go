@@ -122,6 +122,39 @@ func TestResendRefused(t *testing.T) {
 	}
 }
 
+// TestResendOldest asks for the oldest packet that is left, in a turn that then
+// gives its bytes in the ring away: it arrives as it was all the same.
+func TestResendOldest(t *testing.T) {
+	r := newRig(t, "127.0.0.1", batch.Config{})
+	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+	picture := accessUnit(60_000, true)
+	sent := make(map[uint16][]byte)
+	newest := uint16(0)
+	for range 12 { // 720 kB, more than the ring holds
+		r.picture(picture, true)
+		r.turns()
+		for range packetsOf(picture) {
+			raw := bytes.Clone(w.raw())
+			newest = binary.BigEndian.Uint16(raw[2:])
+			sent[newest] = raw
+		}
+	}
+	oldest := newest
+	for _, _, ok := w.video.ring.Get(oldest); ok; _, _, ok = w.video.ring.Get(oldest) {
+		oldest--
+	}
+	oldest++
+	w.feed(videoSSRC, nack(oldest))
+	r.picture(picture, true)
+	r.turns()
+	if _, _, ok := w.video.ring.Get(oldest); ok {
+		t.Fatal("the picture did not take its place")
+	}
+	if again := w.raw(); !bytes.Equal(again, sent[oldest]) {
+		t.Errorf("packet %d comes again as other bytes", oldest)
+	}
+}
+
 // TestResendSoon asks for one packet again and again.
 func TestResendSoon(t *testing.T) {
 	r := newRig(t, "127.0.0.1", batch.Config{})

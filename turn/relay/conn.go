@@ -27,10 +27,11 @@ type message struct {
 }
 
 // datagrams are those of m, each with the channelHeader bytes in front of it;
-// only those in front of the first one (roomy) may be written to.
+// only those in front of the first one (roomy) may be written to. An empty
+// datagram is one, too.
 func (m message) datagrams() iter.Seq2[[]byte, bool] {
 	return func(yield func(packet []byte, roomy bool) bool) {
-		for at := 0; at < len(m.raw)-channelHeader; at += m.segment {
+		for at := 0; at == 0 || at < len(m.raw)-channelHeader; at += m.segment {
 			end := min(at+channelHeader+m.segment, len(m.raw))
 			if !yield(m.raw[at:end], at == 0) {
 				return
@@ -41,7 +42,7 @@ func (m message) datagrams() iter.Seq2[[]byte, bool] {
 
 // count is the number of datagrams.
 func (m message) count() int {
-	return (len(m.raw) - channelHeader + m.segment - 1) / m.segment
+	return max(1, (len(m.raw)-channelHeader+m.segment-1)/m.segment)
 }
 
 // receiver is told of what a socket received, by its reader thread. It gives
@@ -88,11 +89,12 @@ func (r *run) start(p *parcel) {
 	*r = run{to: p.to, allocation: p.allocation, direction: p.direction, segment: n, bytes: n, count: 1}
 }
 
-// join takes p into r if it fits.
+// join takes p into r if it fits. An empty datagram never does: the kernel
+// cuts none off the end.
 func (r *run) join(p *parcel) bool {
 	n := p.size()
 	if r.allocation != p.allocation || r.direction != p.direction || r.to != p.to ||
-		r.segment == 0 || n > r.segment || r.bytes%r.segment != 0 || r.count == maxSegments || r.bytes+n > maxRun {
+		n == 0 || n > r.segment || r.bytes%r.segment != 0 || r.count == maxSegments || r.bytes+n > maxRun {
 		return false
 	}
 	r.bytes += n

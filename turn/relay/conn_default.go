@@ -167,10 +167,8 @@ func (l *loop) read(s *socket, r receiver) {
 			}
 			continue
 		}
-		if n > 0 {
-			out.now = l.now()
-			r.receive(out, message{from: endpointOf(from), raw: buffer[:channelHeader+n], segment: n})
-		}
+		out.now = l.now()
+		r.receive(out, message{from: endpointOf(from), raw: buffer[:channelHeader+n], segment: max(1, n)})
 	}
 }
 

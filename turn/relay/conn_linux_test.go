@@ -152,15 +152,9 @@ func TestGROSegments(t *testing.T) {
 func TestMessageIgnored(t *testing.T) {
 	b := newBench(t)
 	l := b.relay.loops[0]
-	for name, change := range map[string]func(*mmsghdr){
-		"empty":     func(m *mmsghdr) { m.n = 0 },
-		"truncated": func(m *mmsghdr) { m.n, m.Flags = 100, unix.MSG_TRUNC },
-	} {
-		l.messages[0].n, l.messages[0].Flags = 100, 0
-		change(&l.messages[0])
-		if m, ok := l.message(0); ok {
-			t.Errorf("%s: %+v", name, m)
-		}
+	l.messages[0].n, l.messages[0].Flags = 100, unix.MSG_TRUNC
+	if m, ok := l.message(0); ok {
+		t.Errorf("truncated: %+v", m)
 	}
 	for name, c := range map[string]groControl{
 		"other level":   {Cmsghdr: unix.Cmsghdr{Level: unix.SOL_SOCKET, Type: unix.UDP_GRO}, size: 10},

@@ -246,10 +246,10 @@ func (l *loop) arm(i int) {
 func (l *loop) message(i int) (message, bool) {
 	h := &l.messages[i]
 	size := int(h.n)
-	if h.Flags&unix.MSG_TRUNC != 0 || size == 0 {
+	if h.Flags&unix.MSG_TRUNC != 0 {
 		return message{}, false
 	}
-	m := message{raw: l.buffers[i*inStride:][:channelHeader+size], segment: size}
+	m := message{raw: l.buffers[i*inStride:][:channelHeader+size], segment: max(1, size)}
 	m.from.get(&l.names[i])
 	c := &l.controls[i]
 	if uint64(h.Controllen) >= uint64(unix.CmsgLen(4)) && c.Level == unix.SOL_UDP && c.Type == unix.UDP_GRO && c.size > 0 {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -231,6 +232,37 @@ func TestLoopForgets(t *testing.T) {
 	}
 	if s := b.listener.Stats(); s.Packets != before.Packets || s.Allocations != 0 {
 		t.Errorf("stats %+v", s)
+	}
+}
+
+// TestEmptyDatagrams relays datagrams without payload, alone and among others:
+// they are no end of a run, which the kernel would cut off, and none is lost.
+func TestEmptyDatagrams(t *testing.T) {
+	b := newBench(t)
+	sizes := []int{0, 100, 100, 0, 0, 100, 0}
+	for _, d := range []Direction{Up, Down} {
+		before := b.listener.Stats()
+		for _, n := range sizes {
+			b.burst(1, n, d, newOutbox(0))
+		}
+		for b.turn() > 0 {
+		}
+		to, header := b.worker, 0
+		if d == Down {
+			to, header = b.client, channelHeader
+		}
+		var want []int
+		for _, n := range sizes {
+			want = append(want, n+header)
+		}
+		if got := drain(t, to); !slices.Equal(got, want) {
+			t.Errorf("%v: received %v, want %v", d, got, want)
+		}
+		s := b.listener.Stats()
+		// burst counts what it sends for the allocation.
+		if got := s.Packets[d] - before.Packets[d]; got != 2*uint64(len(sizes)) {
+			t.Errorf("%v: %d packets are counted", d, got)
+		}
 	}
 }
 

@@ -37,19 +37,6 @@ type Coordinator struct {
 	Origins []string `yaml:"origins"` // further origins whose pages may open the WebSocket
 }
 
-// Page is the socket of the page, with or without TLS.
-type Page struct {
-	Address string `yaml:"address"` // [host]:port
-	HTTPS   bool   `yaml:"https"`
-	TLS     TLS    `yaml:"tls"`
-}
-
-// TLS names the files of a certificate.
-type TLS struct {
-	HTTPSCert string `yaml:"httpsCert"` // PEM, with the chain
-	HTTPSKey  string `yaml:"httpsKey"`  // PEM
-}
-
 // Worker is the house: the role that owns rooms.
 type Worker struct {
 	Name    string  `yaml:"name"` // "" = the host's name

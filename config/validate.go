@@ -46,9 +46,7 @@ func (c Config) validate() Problems {
 
 func (v *validator) roles(c Config) {
 	v.address("coordinator.server.address", c.Coordinator.Server.Address)
-	if tls := c.Coordinator.Server.TLS; c.Coordinator.Server.HTTPS && (tls.HTTPSCert == "" || tls.HTTPSKey == "") {
-		v.add("coordinator.server.https", "is true without files; set coordinator.server.tls.httpsCert and .httpsKey")
-	}
+	v.https(c.Coordinator.Server)
 	for i, origin := range c.Coordinator.Origins {
 		v.origin(index("coordinator.origins", i), origin)
 	}

@@ -12,8 +12,12 @@ import (
 type Config struct {
 	// Address to listen on, host:port; port 0 takes a free one (see Addr).
 	Address string
-	// CertFile and KeyFile are PEM files; both or none. With them HTTPS is served.
-	CertFile, KeyFile string
+	// TLS has HTTPS served at Address; the zero value is plain HTTP.
+	TLS TLS
+	// Local has workers and gates of this process served at a port of 127.0.0.1
+	// too, by plain HTTP (see LocalAddr): the certificates are for the names that
+	// browsers come by.
+	Local bool
 	// Web holds the page: index.html and what it loads. Required.
 	Web fs.FS
 	// Secret is shared with the workers. Required.

@@ -7,7 +7,6 @@ package coordinator
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -44,6 +43,9 @@ type Coordinator struct {
 	cfg      Config
 	log      *slog.Logger
 	listener net.Listener
+	plain    net.Listener // redirects to listener, nil if there is none
+	local    net.Listener // of workers and gates of this process, nil if there is none
+	source   source       // of certificates, nil for plain HTTP
 	registry *registry
 	sessions *sessions
 
@@ -68,19 +70,22 @@ func New(cfg Config) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
-	listener, err := listen(cfg)
+	source, err := cfg.TLS.open(cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	registry := newRegistry()
 	c := &Coordinator{
-		cfg: cfg, log: cfg.Logger, listener: listener,
+		cfg: cfg, log: cfg.Logger, source: source,
 		registry: registry, sessions: newSessions(cfg.Secret, registry),
 		pages:     newClass(maxPages, maxPagesEach, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newClass(maxRoles, maxRoles, signal.MaxInternal, roleQueue, allowNone),
 		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(),
 	}
 	c.turnSecrets.Store(&cfg.TURNSecrets)
+	if err := c.listen(); err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
+	}
 	return c, nil
 }
 
@@ -118,60 +123,24 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
-// listen binds the address, with TLS if there is a certificate.
-func listen(cfg Config) (net.Listener, error) {
-	var certificate *tls.Certificate
-	if cfg.CertFile != "" || cfg.KeyFile != "" {
-		pair, err := tls.LoadX509KeyPair(cfg.CertFile, cfg.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("load TLS certificate %q and key %q: %w", cfg.CertFile, cfg.KeyFile, err)
-		}
-		certificate = &pair
-	}
-	listener, err := net.Listen("tcp", cfg.Address)
-	if err != nil {
-		return nil, fmt.Errorf("listen on coordinator.server.address %q: %w; is another process using the port?", cfg.Address, err)
-	}
-	if certificate != nil {
-		// WebSockets need HTTP/1.1, and the page is too small to gain from 2.
-		listener = tls.NewListener(listener, &tls.Config{
-			Certificates: []tls.Certificate{*certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"},
-		})
-	}
-	return listener, nil
-}
-
 // Addr is the address that the listener is bound to.
 func (c *Coordinator) Addr() net.Addr { return c.listener.Addr() }
-
-// Close releases the listener of a Coordinator that was never run.
-func (c *Coordinator) Close() error {
-	if err := c.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("close listener: %w", err)
-	}
-	return nil
-}
 
 // Run serves until ctx ends (nil) or serving fails. It returns after the last
 // connection and goroutine ended, and may be called once.
 func (c *Coordinator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	server := &http.Server{
-		Handler:           secure(c.routes(ctx)),
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestLimit,
-		WriteTimeout:      responseLimit,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeader,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
-		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
+	server := c.server(ctx, secure(c.cfg.TLS.HSTS, c.routes(ctx)))
+	g.Go(func() error { return serve(server, c.listener) })
+	if c.source != nil {
+		g.Go(func() error { return c.source.Run(ctx) })
 	}
-	g.Go(func() error {
-		if err := server.Serve(c.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("coordinator: serve %s: %w", c.Addr(), err)
-		}
-		return nil
-	})
+	if c.plain != nil {
+		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.plainRoutes()) })
+	}
+	if c.local != nil {
+		g.Go(func() error { return c.serveBeside(ctx, c.local, c.addRoleRoutes(ctx, http.NewServeMux())) })
+	}
 	g.Go(func() error {
 		c.sweep(ctx)
 		return nil
@@ -180,7 +149,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return c.shutdown(server)
 	})
-	c.log.Info("coordinator is up", "address", c.Addr().String(), "tls", c.cfg.CertFile != "")
+	c.log.Info("coordinator is up", "address", c.Addr().String(), "tls", c.source != nil, "redirects", c.cfg.TLS.RedirectAddress)
 	return g.Wait()
 }
 
@@ -224,14 +193,21 @@ func (c *Coordinator) routes(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{path...}", c.servePage)
 	mux.HandleFunc("GET /api/games", c.serveGames)
-	for path, serve := range map[string]http.HandlerFunc{
-		"GET /ws": c.serveBrowser, "GET /ws/worker": c.serveWorker, "GET /ws/turn": c.serveGate,
-	} {
-		mux.HandleFunc(path, func(rw http.ResponseWriter, r *http.Request) {
-			// A request's own context ends with its handler; a start goes on
-			// for a page that is about to resume.
-			serve(rw, r.WithContext(ctx))
-		})
-	}
+	mux.HandleFunc("GET /ws", lasting(ctx, c.serveBrowser))
+	c.addRoleRoutes(ctx, mux)
 	return mux
+}
+
+// addRoleRoutes are for workers and gates.
+func (c *Coordinator) addRoleRoutes(ctx context.Context, mux *http.ServeMux) *http.ServeMux {
+	mux.HandleFunc("GET /ws/worker", lasting(ctx, c.serveWorker))
+	mux.HandleFunc("GET /ws/turn", lasting(ctx, c.serveGate))
+	return mux
+}
+
+// lasting gives a socket's requests the context that sockets end with. Their own
+// would end with its handler, but a start goes on for a page that is about to
+// resume.
+func lasting(ctx context.Context, serve http.HandlerFunc) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) { serve(rw, r.WithContext(ctx)) }
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 	"go.uber.org/goleak"
 
+	"github.com/cloudretro/cloudretro/coordinator/acme/acmetest"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
@@ -23,7 +24,7 @@ const (
 	silence = 60 * time.Millisecond
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, acmetest.Leaks()) }
 
 // until waits for a condition.
 func until(t *testing.T, what string, ok func() bool) {

@@ -38,7 +38,10 @@ func (o origins) allow(r *http.Request) bool {
 		return true
 	}
 	u, err := url.Parse(values[0])
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	if err != nil || r.TLS != nil && u.Scheme != "https" { // anybody on the way could be a page without TLS
+		return false
+	}
+	return u.Host != "" && strings.EqualFold(u.Host, r.Host)
 }
 
 // allowNone is CheckOrigin of workers and gates, which are no browsers.

@@ -140,22 +140,3 @@ func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
 func (c *Coordinator) serveGames(rw http.ResponseWriter, r *http.Request) {
 	c.registry.games.Load().serve(rw, r)
 }
-
-// policy lets the page load from, and talk to, nobody but us, and keeps others
-// from framing it. (ws: and wss: because 'self' does not cover WebSockets in
-// every browser.)
-const policy = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; media-src 'self' blob:; " +
-	"object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
-// secure sets the headers that every answer carries.
-func secure(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		h := rw.Header()
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		next.ServeHTTP(rw, r)
-	})
-}

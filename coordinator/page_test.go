@@ -2,19 +2,10 @@ package coordinator
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -71,7 +62,7 @@ func TestPages(t *testing.T) {
 		if got := body(t, r); r.StatusCode != 200 || got != test.body || r.Header.Get("Content-Type") != test.kind {
 			t.Errorf("%s: %d %s %q", test.path, r.StatusCode, r.Header.Get("Content-Type"), got)
 		}
-		if csp := r.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'self'") || strings.Contains(csp, "unsafe") {
+		if csp := r.Header.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
 			t.Errorf("%s: policy %q", test.path, csp)
 		}
 		if r.Header.Get("X-Content-Type-Options") != "nosniff" || r.Header.Get("Referrer-Policy") == "" || r.Header.Get("Cache-Control") != "no-cache" {
@@ -147,7 +138,7 @@ func TestNewRefuses(t *testing.T) {
 		"origin":      {func(c *Config) { c.Origins = []string{"x"} }, `"x"`},
 		"ttl":         {func(c *Config) { c.CredentialTTL = time.Second }, "1s"},
 		"ice":         {func(c *Config) { c.ICEServers = []signal.ICEServer{{URLs: []string{"x"}}} }, "webrtc.iceServers"},
-		"cert":        {func(c *Config) { c.CertFile = "missing.pem" }, "missing.pem"},
+		"cert":        {func(c *Config) { c.TLS.CertFile = "missing.pem" }, "missing.pem"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := Config{Address: "127.0.0.1:0", Web: web(), Secret: secret}
@@ -176,53 +167,4 @@ func TestCloseWithoutRun(t *testing.T) {
 	if err := c.Run(t.Context()); err == nil {
 		t.Error("Run of a closed coordinator ends without an error")
 	}
-}
-
-func TestTLS(t *testing.T) {
-	cert, key := certificate(t)
-	d := start(t, func(c *Config) { c.CertFile, c.KeyFile = cert, key })
-	pool := x509.NewCertPool()
-	pemData, err := os.ReadFile(cert)
-	if err != nil || !pool.AppendCertsFromPEM(pemData) {
-		t.Fatal("certificate", err)
-	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-	defer transport.CloseIdleConnections()
-	r, err := (&http.Client{Transport: transport}).Get(d.url("https", "/api/games"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Body.Close()
-	if got := body(t, r); got != "[]" {
-		t.Errorf("games %q", got)
-	}
-}
-
-// certificate makes one for 127.0.0.1.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
-	}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalECPrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for name, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "EC PRIVATE KEY", Bytes: der}} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
 }

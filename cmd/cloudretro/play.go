@@ -33,6 +33,7 @@ type house struct {
 
 	patience time.Duration // how long the parts may take to end
 	page     string        // URL of the page, "" without a coordinator here
+	local    string        // URL by which roles of this process join it
 	greeting []string      // what the other roles say of themselves
 }
 
@@ -138,7 +139,7 @@ func pageURL(addr net.Addr, https bool) string {
 func (h *house) coordinators(configured []string) []string {
 	byDefault := len(configured) == 0 || len(configured) == 1 && configured[0] == "localhost:8000"
 	if h.page != "" && byDefault {
-		return []string{h.page}
+		return []string{h.local}
 	}
 	return configured
 }

@@ -51,7 +51,7 @@ func TestCoordinators(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			h := &house{page: tt.page}
+			h := &house{page: tt.page, local: tt.page}
 			if got := strings.Join(h.coordinators(tt.configured), ","); got != tt.want {
 				t.Errorf("coordinators = %q, want %q", got, tt.want)
 			}

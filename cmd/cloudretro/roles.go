@@ -1,8 +1,13 @@
 package main
 
 import (
+	"errors"
+	"net"
+	"strconv"
+
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/coordinator"
+	"github.com/cloudretro/cloudretro/coordinator/acme"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/web"
 )
@@ -12,6 +17,7 @@ func (h *house) addCoordinator() error {
 	server := h.cfg.Coordinator.Server
 	cfg := coordinator.Config{
 		Address:       server.Address,
+		Local:         server.HTTPS && (h.roles.worker || h.roles.turn),
 		Web:           web.Files(),
 		Secret:        h.cfg.Secrets.Worker,
 		TURNSecrets:   h.cfg.Secrets.Turn,
@@ -20,17 +26,53 @@ func (h *house) addCoordinator() error {
 		Origins:       h.cfg.Coordinator.Origins,
 		Logger:        h.log.With("role", "coordinator"),
 	}
+	key := "coordinator.server.address"
 	if server.HTTPS {
-		cfg.CertFile, cfg.KeyFile = server.TLS.HTTPSCert, server.TLS.HTTPSKey
+		cfg.TLS = doorTLS(server.TLS)
+	}
+	if server.HTTPS && server.TLS.Address != "" {
+		key, cfg.Address, cfg.TLS.RedirectAddress = "coordinator.server.tls.address", server.TLS.Address, server.Address
 	}
 	c, err := coordinator.New(cfg)
-	if err != nil {
-		return explain(err, "coordinator.server.address", server.Address, "tcp")
+	var plain coordinator.RedirectError
+	switch {
+	case errors.As(err, &plain):
+		return explain(err, "coordinator.server.address", cfg.TLS.RedirectAddress, "tcp")
+	case err != nil:
+		return explain(err, key, cfg.Address, "tcp")
 	}
 	h.add("coordinator", c.Run, c.Close)
+	h.metrics = append(h.metrics, certificateMetrics(c))
 	h.reloads = append(h.reloads, func(next config.Config) error { return c.SetTURNSecrets(turnSecrets(next)) })
-	h.page = pageURL(c.Addr(), server.HTTPS)
+	h.page, h.local = pageURL(c.Addr(), server.HTTPS), pageURL(c.Addr(), server.HTTPS)
+	if cfg.Local {
+		h.local = pageURL(c.LocalAddr(), false)
+	}
+	if names := server.TLS.Issued(); server.HTTPS && len(names) > 0 {
+		h.page = "https://" + names[0] + portOf(c.Addr(), server.TLS.RedirectPort)
+	}
 	return nil
+}
+
+// doorTLS is how the coordinator serves HTTPS, but for the addresses.
+func doorTLS(t config.TLS) coordinator.TLS {
+	return coordinator.TLS{
+		CertFile: t.HTTPSCert, KeyFile: t.HTTPSKey, RedirectPort: t.RedirectPort, HSTS: t.HSTS,
+		ACME: acme.Config{
+			Domains: t.Issued(), Email: t.ACME.Email, CacheDir: t.ACME.CacheDir, DirectoryURL: t.ACME.DirectoryURL, CAFile: t.ACME.CAFile,
+		},
+	}
+}
+
+// portOf is ":port" of HTTPS as browsers see it, "" for the usual one.
+func portOf(addr net.Addr, seen int) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && seen == 0 {
+		seen = tcp.Port
+	}
+	if seen == 443 {
+		return ""
+	}
+	return ":" + strconv.Itoa(seen)
 }
 
 func iceServers(servers []config.ICEServer) []signal.ICEServer {

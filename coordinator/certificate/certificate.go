@@ -101,6 +101,9 @@ func (f *Files) GetCertificate(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.Current(), nil
 }
 
+// Allows says whether the certificate is for host, a name or an address.
+func (f *Files) Allows(host string) bool { return f.Current().Leaf.VerifyHostname(host) == nil }
+
 // Status is the certificate in numbers, named by its file.
 func (f *Files) Status() []Status {
 	return []Status{{Name: f.certFile, Expires: f.Current().Leaf.NotAfter, Failures: f.failures.Load()}}

@@ -69,9 +69,15 @@ func TestFollowsASwappedLink(t *testing.T) {
 	o.shows("one.example.org") // seen once, it may still be changing
 	o.tick(1)
 	o.shows("two.example.org")
+	if !o.Allows("TWO.example.org") || o.Allows("one.example.org") || o.Allows("") || o.Allows("two.example.org:443") {
+		t.Error("Allows does not go by the certificate")
+	}
 	o.Swap(certificatetest.New(t, "192.0.2.7", year()))
 	o.tick(2)
 	o.shows("192.0.2.7")
+	if !o.Allows("192.0.2.7") || o.Allows("192.0.2.8") {
+		t.Error("Allows does not go by the certificate's address")
+	}
 	if n := o.logged("certificate changed"); n != 2 || o.failures.Load() != 0 {
 		t.Errorf("%d changes logged, %d failures:\n%s", n, o.failures.Load(), &o.said)
 	}

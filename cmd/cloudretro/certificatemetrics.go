@@ -1,0 +1,36 @@
+package main
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/cloudretro/cloudretro/coordinator"
+	"github.com/cloudretro/cloudretro/coordinator/certificate"
+)
+
+// certificateMetrics are the certificates of the door in numbers; none without TLS.
+func certificateMetrics(c *coordinator.Coordinator) prometheus.Collector {
+	type all = []certificate.Status
+	return collect(c.Certificates,
+		gauges("coordinator_certificate_expiry_timestamp_seconds", "When a certificate ends, in Unix time; 0 while there is none.", "name",
+			func(list all) map[string]float64 {
+				return byName(list, func(s certificate.Status) float64 {
+					if s.Expires.IsZero() {
+						return 0
+					}
+					return float64(s.Expires.Unix())
+				})
+			}),
+		counters("coordinator_certificate_failures_total", "Changed files that were not taken, and problems with the authority.", "name",
+			func(list all) map[string]float64 {
+				return byName(list, func(s certificate.Status) float64 { return float64(s.Failures) })
+			}),
+	)
+}
+
+func byName(list []certificate.Status, of func(certificate.Status) float64) map[string]float64 {
+	values := map[string]float64{}
+	for _, s := range list {
+		values[s.Name] = of(s)
+	}
+	return values
+}

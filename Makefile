@@ -13,7 +13,7 @@ CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudretro
 LINT     := $(CACHE)/golangci-lint-v2.15.0/golangci-lint
 
 .PHONY: help play build packages go-version test test-go test-web lint fuzz e2e cluster-test image \
-	bench bench-latency bench-play bench-room bench-send bench-turn
+	bench bench-latency bench-loss bench-play bench-room bench-send bench-turn
 
 help:
 	@echo "make play            install what is missing, build, run all roles (ARGS='--set key=value')"
@@ -25,6 +25,7 @@ help:
 	@echo "make image           container image $(IMAGE)"
 	@echo "make bench           Go benchmarks"
 	@echo "make bench-latency   key press to picture, in Chromium"
+	@echo "make bench-loss      freezes at 2 % loss, every pixel checked, in Chromium (ARGS='-time 5m')"
 	@echo "make bench-play      rates of picture and sound, gaps after a crash, in Chromium (ARGS='-games DIR')"
 	@echo "make bench-room      CPU and memory of rooms"
 	@echo "make bench-send      CPU per packet beside pion and the floor, as root (ARGS=-quick)"
@@ -89,6 +90,10 @@ bench: packages
 bench-latency: packages
 	@deploy/packages.sh e2e
 	$(GO) run ./cmd/bench-latency
+
+bench-loss: go-version
+	@deploy/packages.sh e2e
+	$(GO) run ./cmd/bench-loss $(ARGS)
 
 bench-play: packages
 	@deploy/packages.sh e2e

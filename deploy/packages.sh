@@ -33,8 +33,8 @@ for group in "$@"; do
     test) # node and a browser for the page's tests; cc65, ffmpeg and GStreamer to check what is built against
       required+=(nodejs chromium)
       optional+=(cc65 ffmpeg gstreamer1.0-tools gstreamer1.0-plugins-good) ;;
-    e2e)
-      required+=(chromium) ;;
+    e2e) # a browser; what makes pictures, and decodes them as the browser should
+      required+=(chromium ffmpeg vpx-tools) ;;
     bench) # the server that ours is compared with, and its tools
       required+=(coturn) ;;
     image) # what the binary loads at run time on Debian 12, without headers

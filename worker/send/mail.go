@@ -11,10 +11,22 @@ const (
 	inboxSize = 16   // compound packets that wait for a turn; overflow: dropped
 	maxLetter = 1500 // bytes of one
 
-	// maxNamed is how many sequence numbers the mail of one turn may name: a few
-	// bytes can name thousands, and nobody else is sent to meanwhile. It is half a
-	// second at 50 Mbit/s; what is beyond is dropped.
+	// maxNamed is how many sequence numbers mail may name at once, nameRate how many
+	// in a second: a few bytes can name thousands, and nobody else is sent to
+	// meanwhile. It is half a second, and three times the packets, of 50 Mbit/s; what
+	// is beyond is dropped.
 	maxNamed = 4096
+	nameRate = 4 * maxNamed
+
+	// Turns that are taken because urgent mail came, in a second and at once: each
+	// looks at all viewers of the room. Mail beyond that is read with the next turn,
+	// that of a picture or of sound at the latest.
+	wakeRate = 250
+	maxWakes = 50
+
+	// Key frames that one browser may ask for: all viewers of the room are sent them.
+	askRate = 1
+	maxAsks = 5
 )
 
 // inbox holds RTCP that was not read yet.
@@ -67,15 +79,13 @@ func (v *Viewer) Feedback(b []byte, ssrc uint32) error {
 	l := &in.letters[in.n]
 	l.ssrc, l.size = ssrc, copy(l.bytes[:], b)
 	in.n++
-	fall := v.fall
+	fall, s := v.fall, v.sender.Load()
+	urgent = urgent && s != nil && v.wakes.take(1, s.cfg.Now())
 	v.mu.Unlock()
-	if !urgent {
-		return err // the next turn reads it
-	}
-	if s := v.sender.Load(); s != nil {
+	if urgent { // else the next turn reads it
 		s.rouse()
+		fall.rouse()
 	}
-	fall.rouse()
 	return err
 }
 
@@ -86,7 +96,7 @@ func (v *Viewer) weigh(b []byte, ssrc uint32) (useful, urgent bool, err error) {
 		if r.Message.Concerns(ssrc) {
 			useful = true
 			kind := r.Message.Kind
-			urgent = urgent || kind != feedback.Reports && kind != feedback.TransportCC
+			urgent = urgent || kind != feedback.Reports && kind != feedback.TransportCC && kind != feedback.REMB
 		}
 	}
 	return useful, urgent, r.Err()
@@ -94,7 +104,9 @@ func (v *Viewer) weigh(b []byte, ssrc uint32) (useful, urgent bool, err error) {
 
 // readMail acts on what came since the last turn.
 func (v *Viewer) readMail(o *output) {
-	v.patience = maxNamed
+	if v.mail.n > 0 {
+		v.names.refill(o.now)
+	}
 	for i := range v.mail.n {
 		l := &v.mail.letters[i]
 		s := v.stream(l.ssrc)
@@ -127,19 +139,29 @@ func (v *Viewer) act(o *output, s *stream, m *feedback.Message) {
 		v.resendLost(o, s, m)
 	case feedback.PLI, feedback.FIR: // repeated FIRs too: whoever encodes limits the rate
 		v.bump(keyFramesAsked, 1)
-		v.cfg.KeyFrame()
+		v.askKey(o)
 	case feedback.Reports:
 		v.readReports(o, s, m)
 	case feedback.ReferenceTime:
-		v.answerTime(s, m)
+		v.answerTime(o, s, m)
 	case feedback.TransportCC:
-		if v.patience -= m.Count(); v.patience < 0 {
+		if !v.names.spend(m.Count()) {
 			v.bump(feedbackDropped, 1)
 			return
 		}
 		v.estimate.Feedback(m, o.now)
 		v.rate.Store(v.estimate.Rate())
 	}
+}
+
+// askKey asks for a key frame because of what the browser says. A full queue asks
+// by itself and is not bounded: it has no picture to go on with.
+func (v *Viewer) askKey(o *output) {
+	if !v.asks.take(1, o.now) {
+		v.bump(keyFramesRefused, 1)
+		return
+	}
+	v.cfg.KeyFrame()
 }
 
 // measured is what receiver reports are compared with.

@@ -11,6 +11,13 @@ import (
 
 const reportEvery = time.Second
 
+// Reports that one browser may ask for, in a second and at once: each is encrypted
+// and sent by itself, with the turn waiting. A browser asks once a second.
+const (
+	answerRate = 5
+	maxAnswers = 5
+)
+
 // sendReports sends a sender report for each stream that has begun (RFC 3550,
 // section 6.4.1), once a second, all in one compound packet.
 func (v *Viewer) sendReports(o *output) {
@@ -42,8 +49,12 @@ func (v *Viewer) sendReports(o *output) {
 // NACK after one round trip, and takes 100 ms for it until it knows better: then
 // each resend that gets lost is seen as a freeze. The letter was urgent, so hardly
 // any time has passed since it came.
-func (v *Viewer) answerTime(s *stream, m *feedback.Message) {
+func (v *Viewer) answerTime(o *output, s *stream, m *feedback.Message) {
 	if v.cfg.Report == nil || s != v.video {
+		return
+	}
+	if !v.answers.take(1, o.now) {
+		v.bump(feedbackDropped, 1)
 		return
 	}
 	err := v.cfg.Report([]rtcp.Packet{&rtcp.ExtendedReport{SenderSSRC: s.cfg.SSRC, Reports: []rtcp.ReportBlock{

@@ -20,26 +20,6 @@ const (
 	mostRepeat  = 200 * time.Millisecond
 )
 
-// budget is a token bucket in bytes; it starts full.
-type budget struct {
-	used int // bytes, of budgetBytes
-	at   time.Duration
-}
-
-func (b *budget) take(n int, now time.Duration) bool {
-	// A clock that counts since the machine started is days ahead of b.at at first.
-	since := min(now-b.at, time.Second)
-	if gained := int64(since) * budgetRate / int64(time.Second); gained > 0 {
-		b.used = max(0, b.used-int(min(gained, budgetBytes)))
-		b.at = now
-	}
-	if b.used+n > budgetBytes {
-		return false
-	}
-	b.used += n
-	return true
-}
-
 // resent remembers when a packet was sent again.
 type resent struct {
 	index uint64
@@ -55,7 +35,7 @@ func (v *Viewer) resendLost(o *output, s *stream, m *feedback.Message) {
 		if !ok {
 			break
 		}
-		if v.patience--; v.patience < 0 {
+		if !v.names.spend(1) {
 			v.bump(feedbackDropped, 1)
 			break
 		}
@@ -71,7 +51,7 @@ func (v *Viewer) resendLost(o *output, s *stream, m *feedback.Message) {
 		}
 	}
 	if gone && s == v.video {
-		v.cfg.KeyFrame()
+		v.askKey(o)
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	refusedSoon
 	refusedBudget
 	keyFramesAsked
+	keyFramesRefused
 	feedbackDropped
 	feedbackBad
 	tooLarge
@@ -57,14 +58,15 @@ type Counts struct {
 	RefusedSoon    uint64 // resends refused: sent again less than a round trip ago
 	RefusedBudget  uint64 // resends refused: more than a viewer may ask for
 
-	KeyFramesAsked  uint64 // PLI and FIR of browsers
-	FeedbackDropped uint64 // RTCP dropped: the inbox was full, or it names more packets than a turn looks at
-	FeedbackBad     uint64 // RTCP that is malformed
-	TooLarge        uint64 // datagrams that went as IP fragments
-	Unsent          uint64 // datagrams that the socket dropped
-	SealErrors      uint64 // packets that could not be sealed: always 0, or we reused an index
-	WriteErrors     uint64 // packets and reports that pion's writer refused
-	Reports         uint64 // sender reports sent
+	KeyFramesAsked   uint64 // PLI and FIR of browsers
+	KeyFramesRefused uint64 // of these, and of those for resends that are gone, not passed on: more than a viewer may ask for
+	FeedbackDropped  uint64 // RTCP dropped: the inbox was full, or it asks for more than a viewer may
+	FeedbackBad      uint64 // RTCP that is malformed
+	TooLarge         uint64 // datagrams that went as IP fragments
+	Unsent           uint64 // datagrams that the socket dropped
+	SealErrors       uint64 // packets that could not be sealed: always 0, or we reused an index
+	WriteErrors      uint64 // packets and reports that pion's writer refused
+	Reports          uint64 // sender reports sent
 }
 
 func (t *tally) counts() Counts {
@@ -76,7 +78,7 @@ func (t *tally) counts() Counts {
 		ResentRTX: n(resentRTX), ResentPlain: n(resentPlain),
 		RefusedGone: n(refusedGone), RefusedUnknown: n(refusedUnknown),
 		RefusedSoon: n(refusedSoon), RefusedBudget: n(refusedBudget),
-		KeyFramesAsked: n(keyFramesAsked), FeedbackDropped: n(feedbackDropped), FeedbackBad: n(feedbackBad),
+		KeyFramesAsked: n(keyFramesAsked), KeyFramesRefused: n(keyFramesRefused), FeedbackDropped: n(feedbackDropped), FeedbackBad: n(feedbackBad),
 		TooLarge: n(tooLarge), Unsent: n(unsent), SealErrors: n(sealErrors), WriteErrors: n(writeErrors),
 		Reports: n(reports),
 	}

@@ -42,6 +42,7 @@ type Viewer struct {
 	queue   fifo // pictures
 	sounds  fifo
 	inbox   inbox
+	wakes   bucket    // turns that are taken because mail came
 	fall    *fallback // its goroutine, if there is one
 
 	turns
@@ -59,11 +60,13 @@ type turns struct {
 	tried    int    // limit of the cut that was sent last
 	number   uint16 // transport-wide number of the next packet
 	estimate estimate.Estimate
-	budget   budget
+	budget   bucket        // bytes of resends
+	names    bucket        // sequence numbers that mail may name
+	asks     bucket        // key frames for what the browser says
+	answers  bucket        // reports that the browser asks for
 	report   time.Duration // when the next sender report is due
 	measured measured
 	mail     mail
-	patience int // sequence numbers that the mail of this turn may still name
 }
 
 // way is how a viewer is sent to; once chosen it stays.
@@ -92,7 +95,11 @@ func NewViewer(cfg ViewerConfig) *Viewer {
 		cfg.History = defaultHistory
 	}
 	cfg.History = max(cfg.History, minHistory)
-	v := &Viewer{cfg: cfg}
+	v := &Viewer{cfg: cfg, wakes: bucket{rate: wakeRate, size: maxWakes}}
+	v.budget = bucket{rate: budgetRate, size: budgetBytes}
+	v.names = bucket{rate: nameRate, size: maxNamed}
+	v.asks = bucket{rate: askRate, size: maxAsks}
+	v.answers = bucket{rate: answerRate, size: maxAnswers}
 	v.limit.Store(maxPayload)
 	return v
 }

@@ -29,7 +29,8 @@ import (
 var dirFS = os.DirFS(".")
 
 // policy is stricter than the coordinator's may be: the page must live with it.
-const policy = "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; manifest-src 'self'; worker-src 'self'; " +
+	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // fake is a coordinator and a worker in one, without games: it plays a short
 // film to everyone and writes down what it is told.

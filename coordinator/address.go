@@ -37,11 +37,7 @@ func addressOf(r *http.Request) address {
 	if ip.IsLoopback() {
 		return address{}
 	}
-	bits := 32
-	if ip.Is6() {
-		bits = 64
-	}
-	return address(netip.PrefixFrom(ip, bits).Masked())
+	return networkOf(ip)
 }
 
 // crowd counts what each address holds, up to a limit. Its methods may be

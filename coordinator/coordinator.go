@@ -45,7 +45,9 @@ type Coordinator struct {
 	listener net.Listener
 	plain    net.Listener // redirects to listener, nil if there is none
 	local    net.Listener // of workers and gates of this process, nil if there is none
-	source   source       // of certificates, nil for plain HTTP
+	bounded  *bounded     // under listener
+	refused  atomic.Uint64
+	source   source // of certificates, nil for plain HTTP
 	registry *registry
 	sessions *sessions
 

@@ -27,6 +27,12 @@ func certificateMetrics(c *coordinator.Coordinator) prometheus.Collector {
 	)
 }
 
+// connectionMetrics are the connections of the door in numbers.
+func connectionMetrics(c *coordinator.Coordinator) prometheus.Collector {
+	return collect(c.Refused, counter("coordinator_connections_refused_total", "Connections closed at once, as there were too many, in all or of one address.",
+		func(n uint64) uint64 { return n }))
+}
+
 func byName(list []certificate.Status, of func(certificate.Status) float64) map[string]float64 {
 	values := map[string]float64{}
 	for _, s := range list {

@@ -15,12 +15,14 @@ FROM debian:bookworm-slim
 COPY deploy/packages.sh /tmp/
 RUN /tmp/packages.sh image run && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /tmp/packages.sh \
     && useradd --uid 10001 --user-group --create-home --home-dir /data cloudretro \
-    && install -d -o cloudretro -g cloudretro /data/games /data/saves
+    && install -d -o cloudretro -g cloudretro /data/games /data/saves \
+    && install -d -m 700 -o cloudretro -g cloudretro /data/acme
 COPY --from=build /cloudretro /usr/local/bin/cloudretro
 COPY LICENSE /usr/share/doc/cloudretro/
-# library.basePath and emulator.storage are games and saves in here by default.
+# library.basePath, emulator.storage and coordinator.server.tls.acme.cacheDir are
+# games, saves and acme in here by default.
 WORKDIR /data
-VOLUME /data/saves
+VOLUME /data/saves /data/acme
 USER 10001:10001
 # page, probe, operations; media, TURN
 EXPOSE 8000/tcp 9000/tcp 9090/tcp 8443/udp 3478/udp 3478/tcp

@@ -49,6 +49,14 @@ func (t TLS) Issued() []string {
 	return append([]string{t.Domain}, t.ACME.Domains...)
 }
 
+// Name is what browsers find the site by, "" if no key says so.
+func (t TLS) Name() string {
+	if t.Domain == "" && len(t.Issued()) > 0 {
+		return t.Issued()[0]
+	}
+	return t.Domain
+}
+
 // longestHSTS is two years, which is as much as anybody asks for.
 const longestHSTS = 2 * 365 * 24 * time.Hour
 

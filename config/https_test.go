@@ -43,13 +43,17 @@ func TestIssued(t *testing.T) {
 	for _, test := range []struct {
 		tls  TLS
 		want []string
+		name string
 	}{
-		{TLS{}, nil},
-		{TLS{Domain: "a.b"}, []string{"a.b"}},
-		{TLS{ACME: ACME{Domains: []string{"c.d"}}}, []string{"c.d"}},
-		{TLS{Domain: "a.b", ACME: ACME{Domains: []string{"c.d"}}}, []string{"a.b", "c.d"}},
-		{TLS{Domain: "a.b", HTTPSCert: "/c", HTTPSKey: "/k"}, nil},
+		{TLS{}, nil, ""},
+		{TLS{Domain: "a.b"}, []string{"a.b"}, "a.b"},
+		{TLS{ACME: ACME{Domains: []string{"c.d"}}}, []string{"c.d"}, "c.d"},
+		{TLS{Domain: "a.b", ACME: ACME{Domains: []string{"c.d"}}}, []string{"a.b", "c.d"}, "a.b"},
+		{TLS{Domain: "a.b", HTTPSCert: "/c", HTTPSKey: "/k"}, nil, "a.b"},
 	} {
+		if got := test.tls.Name(); got != test.name {
+			t.Errorf("%+v: name %q, want %q", test.tls, got, test.name)
+		}
 		if got := test.tls.Issued(); !slices.Equal(got, test.want) {
 			t.Errorf("%+v: %v, want %v", test.tls, got, test.want)
 		}

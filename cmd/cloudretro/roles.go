@@ -48,8 +48,8 @@ func (h *house) addCoordinator() error {
 	if cfg.Local {
 		h.local = pageURL(c.LocalAddr(), false)
 	}
-	if names := server.TLS.Issued(); server.HTTPS && len(names) > 0 {
-		h.page = "https://" + names[0] + portOf(c.Addr(), server.TLS.RedirectPort)
+	if name := server.TLS.Name(); server.HTTPS && name != "" {
+		h.page = "https://" + name + portOf(c.Addr(), server.TLS.RedirectPort)
 	}
 	return nil
 }

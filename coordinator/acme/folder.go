@@ -20,7 +20,7 @@ func makeFolder(name string) error {
 		return fmt.Errorf("look at the folder of certificates: %w", err)
 	}
 	if rights := info.Mode().Perm(); rights&0o077 != 0 {
-		return fmt.Errorf("the folder %q of private keys has rights %#o, others may enter it: chmod 700 it, or name a folder in it that does not exist yet", name, rights)
+		return fmt.Errorf("others may enter the folder %q of private keys (%#o); name one in it that does not exist yet, or chmod 700 it if it is for this alone", name, rights)
 	}
 	probe, err := os.CreateTemp(name, "probe")
 	if err != nil {

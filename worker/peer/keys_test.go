@@ -63,8 +63,8 @@ func TestKeysFitPion(t *testing.T) {
 			b := peertest.New(t, peertest.Options{SRTP: []dtls.SRTPProtectionProfile{sha1, gcm256, gcm128}})
 			offer := tt.offer(b.Offer())
 			p := connectAs(t, l, Options{SRTP: tt.profile}, b, offer, tt.answer)
-			if got := dtlsClient(offer); got != tt.client {
-				t.Fatalf("dtlsClient = %v", got)
+			if o, err := readOffer(offer); err != nil || o.client != tt.client {
+				t.Fatalf("client of DTLS: %v, %v", o.client, err)
 			}
 			keys, err := localKeys(p.transport(), tt.client)
 			if err != nil || keys.profile != tt.profile {

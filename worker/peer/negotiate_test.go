@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/webrtc/v3"
 
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
@@ -220,58 +218,6 @@ func TestSocketOfPair(t *testing.T) {
 			conn, remote := l.socket(&webrtc.ICECandidatePair{Local: &tt.local, Remote: &tt.remote})
 			if (conn != nil) != tt.ok || (tt.ok && remote != netip.MustParseAddrPort("192.0.2.1:9")) {
 				t.Errorf("conn %v, remote %v", conn, remote)
-			}
-		})
-	}
-}
-
-// reports is a stream of RTCP that ends after its packets.
-type reports struct {
-	packets [][]byte
-	end     error
-}
-
-func (r *reports) Read(b []byte) (int, interceptor.Attributes, error) {
-	if len(r.packets) == 0 {
-		return 0, nil, r.end
-	}
-	n := copy(b, r.packets[0])
-	r.packets = r.packets[1:]
-	return n, nil, nil
-}
-
-// TestBadRTCP is put up with, to a bound.
-func TestBadRTCP(t *testing.T) {
-	bad, good := []byte{0x81, 206, 0, 9}, []byte{0x80, 201, 0, 1, 0, 0, 0, 1}
-	tests := []struct {
-		name  string
-		n     int
-		ended bool
-	}{
-		{"some", maxBadRTCP - 1, false},
-		{"too many", maxBadRTCP, true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p := idle(t)
-			p.viewer.Store(send.NewViewer(send.ViewerConfig{}))
-			in := &reports{end: io.EOF}
-			for range tt.n {
-				in.packets = append(in.packets, bad, good)
-			}
-			p.readRTCP(in, p.video)
-			select {
-			case <-p.end:
-				if !tt.ended || !errors.Is(p.endErr, ErrLost) {
-					t.Errorf("ended with %v", p.endErr)
-				}
-			default:
-				if tt.ended {
-					t.Error("goes on")
-				}
-			}
-			if got := p.Stats().FeedbackBad; got != uint64(tt.n) {
-				t.Errorf("%d counted, want %d", got, tt.n)
 			}
 		})
 	}

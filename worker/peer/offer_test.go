@@ -59,6 +59,18 @@ func TestCheckOffer(t *testing.T) {
 		{"no sections", minimalOffer, false},
 		{"two videos", minimalOffer + video + video, false},
 		{"sends video", minimalOffer + strings.Replace(video, "recvonly", "sendrecv", 1), false},
+		{"sends audio", minimalOffer + video + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=sendonly\r\n", false},
+		{"sends and does not", minimalOffer + strings.Replace(video, "a=recvonly", "a=sendrecv\r\na=recvonly", 1), false},
+		{"does not and sends", minimalOffer + video + "a=sendonly\r\n", false},
+		{"does not and is silent", minimalOffer + video + "a=inactive\r\n", false},
+		{"no direction", minimalOffer + strings.Replace(video, "a=recvonly\r\n", "", 1), false},
+		{"direction of the session", "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=recvonly\r\n" + strings.Replace(video, "a=recvonly\r\n", "", 1), false},
+		{"sound and data alone", minimalOffer + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=recvonly\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", false},
+		{"two data sections", minimalOffer + video + strings.Repeat("m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n", 2), false},
+		{"many candidates", minimalOffer + video + candidateLines(maxRemote), true},
+		{"too many candidates", minimalOffer + video + candidateLines(maxRemote+1), false},
+		{"too many, in two sections", minimalOffer + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=candidate:9 1 udp 9 127.0.0.9 9 typ host\r\n" + video + candidateLines(maxRemote), false},
+		{"the same in two sections", minimalOffer + "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n" + candidateLines(maxRemote) + video + candidateLines(maxRemote), true},
 		{"unknown section", minimalOffer + video + "m=text 9 RTP/AVP 1\r\n", false},
 		{"huge", minimalOffer + video + strings.Repeat("a=x\r\n", maxSDP/5), false},
 	}
@@ -74,9 +86,18 @@ func TestCheckOffer(t *testing.T) {
 
 func FuzzCheckOffer(f *testing.F) {
 	f.Add(minimalOffer + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=recvonly\r\n")
+	f.Add(minimalOffer + "m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendrecv\r\na=recvonly\r\na=ice-ufrag:x\r\na=setup:active\r\n" + candidateLines(3))
+	f.Add("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=ice-pwd:p\r\nm=audio 9 RTP/AVP 0\r\na=inactive\r\nm=video 0 RTP/AVP 0\r\na=recvonly\r\n")
 	f.Fuzz(func(t *testing.T, offer string) {
-		if err := CheckOffer(offer); err != nil && !errors.Is(err, ErrOffer) {
-			t.Errorf("unclassified: %v", err)
+		o, err := readOffer(offer)
+		if err != nil {
+			if !errors.Is(err, ErrOffer) || o != (offered{}) {
+				t.Errorf("%+v, unclassified: %v", o, err)
+			}
+			return
+		}
+		if o.candidates > maxRemote || len(offer) > maxSDP || !strings.Contains(offer, "recvonly") || !strings.Contains(offer, "video") {
+			t.Errorf("passed as %+v", o)
 		}
 	})
 }

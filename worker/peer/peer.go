@@ -92,7 +92,8 @@ type Peer struct {
 
 	signalling sync.Mutex // one Answer or AddCandidate at a time
 	described  bool       // the browser's description is set
-	remote     int        // candidates since then
+	ice        string     // its credentials
+	remote     int        // candidates that came with them
 	early      []webrtc.ICECandidateInit
 
 	talk    sync.Mutex // guards the control channel's queue and the readers
@@ -170,20 +171,15 @@ func (p *Peer) transport() *webrtc.DTLSTransport { return p.pc.SCTP().Transport(
 // the answer with all our candidates. host is how the browser reached the
 // coordinator, "" if unknown. The error wraps ErrOffer if it is the offer's fault.
 func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
-	if err := CheckOffer(offer); err != nil {
+	o, err := readOffer(offer)
+	if err != nil {
 		return "", err
 	}
 	p.signalling.Lock()
 	defer p.signalling.Unlock()
-	err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
-	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrOffer, err)
+	if err := p.describe(offer, o); err != nil {
+		return "", err
 	}
-	p.described, p.remote = true, 0
-	for _, c := range p.early {
-		p.addCandidate(c)
-	}
-	p.early = nil
 	gathered := webrtc.GatheringCompletePromise(p.pc)
 	answer, err := p.pc.CreateAnswer(nil)
 	if err != nil {
@@ -198,7 +194,7 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	if _, _, ok := p.video.bound(); !ok {
 		return "", fmt.Errorf("%w: the browser does not take %s", ErrOffer, wanted(p.video.codec))
 	}
-	p.agree(offer)
+	p.agree(o.client)
 	select {
 	case <-gathered:
 	case <-time.After(gatherTimeout):
@@ -211,14 +207,36 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	return finishAnswer(p.pc.LocalDescription().SDP, video, extraAddrs(p.owner.own, p.owner.mapped, host), p.owner.port)
 }
 
+// describe hands an offer to pion, which forgets the candidates of an earlier one
+// only if the credentials are others.
+func (p *Peer) describe(offer string, o offered) error {
+	anew := p.described && o.credentials != p.ice
+	if p.remote += o.candidates; p.remote > maxRemote && !anew {
+		return tooManyCandidates()
+	}
+	err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrOffer, err)
+	}
+	if anew {
+		p.remote = o.candidates
+	}
+	p.described, p.ice = true, o.credentials
+	for _, c := range p.early {
+		p.addCandidate(c)
+	}
+	p.early = nil
+	return nil
+}
+
 // agree makes the viewer of what the first offer has led to.
-func (p *Peer) agree(offer string) {
+func (p *Peer) agree(client bool) {
 	p.opening.Lock()
 	defer p.opening.Unlock()
 	if p.viewer.Load() != nil {
 		return
 	}
-	p.client = dtlsClient(offer)
+	p.client = client
 	video, _, _ := p.video.bound()
 	audio, _, _ := p.audio.bound() // zero if it takes no sound
 	p.viewer.Store(send.NewViewer(send.ViewerConfig{
@@ -235,7 +253,7 @@ func (p *Peer) AddCandidate(candidate string, mid *string, line *uint16) error {
 	p.signalling.Lock()
 	defer p.signalling.Unlock()
 	if p.remote++; p.remote > maxRemote {
-		return fmt.Errorf("%w: more than %d candidates", ErrOffer, maxRemote)
+		return tooManyCandidates()
 	}
 	init := webrtc.ICECandidateInit{Candidate: candidate, SDPMid: mid, SDPMLineIndex: line}
 	if !p.described {

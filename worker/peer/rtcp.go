@@ -11,7 +11,7 @@ import (
 
 // Bounds of RTCP.
 const (
-	maxBadRTCP = 1000 // malformed packets of one stream that are put up with
+	maxBadRTCP = 1000 // malformed packets of one stream, more than good ones, that are put up with
 	maxRTCP    = 1500 // bytes of a compound packet
 )
 
@@ -37,6 +37,8 @@ func (p *Peer) readRTCP(s rtcpReader, t *track) {
 		}
 		if err != nil {
 			bad++ // malformed; the next one may be well
+		} else {
+			bad = max(0, bad-1) // a browser may play for hours
 		}
 	}
 	p.finish(fmt.Errorf("%w: it sends malformed RTCP", ErrLost))

@@ -17,7 +17,7 @@ import (
 const (
 	maxSDP       = 32 << 10 // bytes
 	maxCandidate = 1 << 10  // bytes of one ICE candidate
-	maxRemote    = 64       // ICE candidates of one browser between two offers
+	maxRemote    = 64       // ICE candidates of one browser until ICE begins anew
 )
 
 // ErrOffer says that a browser's offer is not one we can answer; the text that
@@ -25,23 +25,52 @@ const (
 var ErrOffer = errors.New("the WebRTC offer of the browser is refused")
 
 // CheckOffer refuses what would make pion do more than send one picture and one
-// sound: at most one video, one audio and one data section, receive-only. It is
+// sound: at most one video, one audio and one data section, receive-only, and few
+// candidates, each of which we would knock at from each of our addresses. It is
 // cheap: whoever is about to start a game for an offer asks it first. The error
 // wraps ErrOffer.
 func CheckOffer(offer string) error {
+	_, err := readOffer(offer)
+	return err
+}
+
+// offered is what we must know of an offer beside pion.
+type offered struct {
+	client      bool   // we are the client of DTLS
+	credentials string // of ICE; when they change, ICE begins anew
+	candidates  int
+}
+
+// readOffer checks an offer like CheckOffer.
+func readOffer(offer string) (offered, error) {
 	if len(offer) > maxSDP {
-		return fmt.Errorf("%w: %d bytes of SDP, at most %d", ErrOffer, len(offer), maxSDP)
+		return offered{}, fmt.Errorf("%w: %d bytes of SDP, at most %d", ErrOffer, len(offer), maxSDP)
 	}
 	var s sdp.SessionDescription
 	if err := s.UnmarshalString(offer); err != nil {
-		return fmt.Errorf("%w: it is not SDP: %w", ErrOffer, err)
+		return offered{}, fmt.Errorf("%w: it is not SDP: %w", ErrOffer, err)
 	}
+	if err := checkSections(&s); err != nil {
+		return offered{}, err
+	}
+	o := offered{client: dtlsClient(&s), credentials: credentials(&s), candidates: candidates(&s)}
+	if o.candidates > maxRemote {
+		return offered{}, tooManyCandidates()
+	}
+	return o, nil
+}
+
+func tooManyCandidates() error {
+	return fmt.Errorf("%w: more than %d candidates", ErrOffer, maxRemote)
+}
+
+func checkSections(s *sdp.SessionDescription) error {
 	seen := map[string]bool{}
 	for _, m := range s.MediaDescriptions {
 		kind := m.MediaName.Media
 		switch kind {
 		case "video", "audio":
-			if _, ok := m.Attribute("recvonly"); !ok {
+			if !recvonly(m) {
 				return fmt.Errorf("%w: its %s section is not recvonly", ErrOffer, kind)
 			}
 		case "application":
@@ -57,6 +86,44 @@ func CheckOffer(offer string) error {
 		return fmt.Errorf("%w: no video section", ErrOffer)
 	}
 	return nil
+}
+
+// recvonly says whether a section has that direction and no other: of several,
+// pion takes sometimes the first one and sometimes this one.
+func recvonly(m *sdp.MediaDescription) bool {
+	other := slices.ContainsFunc(m.Attributes, func(a sdp.Attribute) bool {
+		return a.Key == "sendrecv" || a.Key == "sendonly" || a.Key == "inactive"
+	})
+	_, ok := m.Attribute("recvonly")
+	return ok && !other
+}
+
+// candidates counts the different ones of all sections, which may repeat them.
+func candidates(s *sdp.SessionDescription) int {
+	seen := map[string]bool{}
+	for _, m := range s.MediaDescriptions {
+		for _, a := range m.Attributes {
+			if a.IsICECandidate() {
+				seen[a.Value] = true
+			}
+		}
+	}
+	return len(seen)
+}
+
+// credentials are those of ICE. pion refuses an offer that names several.
+func credentials(s *sdp.SessionDescription) string {
+	return first(s, "ice-ufrag") + " " + first(s, "ice-pwd")
+}
+
+// first is the value of an attribute of the session, else of the first section
+// that has it, "" if none has.
+func first(s *sdp.SessionDescription, key string) string {
+	value, ok := s.Attribute(key)
+	for i := 0; !ok && i < len(s.MediaDescriptions); i++ {
+		value, ok = s.MediaDescriptions[i].Attribute(key)
+	}
+	return value
 }
 
 // extraAddrs are the addresses beside our own sockets' at which the browser may
@@ -153,12 +220,8 @@ func addRetransmission(m *sdp.MediaDescription, video send.Stream) {
 
 // dtlsClient says whether we are the client of DTLS: unless the browser's offer
 // takes that part for itself. It reads the first setup attribute, like pion
-// (dtlsRoleFromRemoteSDP), whose own choice is fixed in newAPI.
-func dtlsClient(offer string) bool {
-	var s sdp.SessionDescription
-	if s.UnmarshalString(offer) != nil {
-		return true
-	}
+// (dtlsRoleFromRemoteSDP), whose own choice is fixed in newConnection.
+func dtlsClient(s *sdp.SessionDescription) bool {
 	for _, m := range s.MediaDescriptions {
 		if setup, ok := m.Attribute("setup"); ok {
 			return setup != "active"

@@ -31,14 +31,14 @@ type dtlsListener struct {
 }
 
 // listenDTLS binds addr.
-func listenDTLS(addr netip.AddrPort, cert *certificate, logs logging.LoggerFactory) (*dtlsListener, error) {
+func listenDTLS(addr netip.AddrPort, cert *identity, logs logging.LoggerFactory) (*dtlsListener, error) {
 	config := udp.ListenConfig{ReadBufferSize: dtlsBuffer, AcceptFilter: isClientHello, LoggerFactory: logs}
 	inner, err := config.Listen(network("udp", addr), net.UDPAddrFromAddrPort(addr))
 	if err != nil {
 		return nil, err
 	}
 	return &dtlsListener{Listener: inner, config: &dtls.Config{
-		GetCertificate: func(*dtls.ClientHelloInfo) (*tls.Certificate, error) { return cert.current.Load(), nil },
+		GetCertificate: func(*dtls.ClientHelloInfo) (*tls.Certificate, error) { return cert.shown(), nil },
 		LoggerFactory:  logs,
 	}}, nil
 }

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/pion/dtls/v2"
+
+	"github.com/cloudretro/cloudretro/coordinator/certificate/certificatetest"
 )
 
 func dtlsOnLoopback(t *testing.T) *dtlsListener {
 	t.Helper()
-	cert, err := newCertificate("", "", "", logOf(t))
+	cert, err := newIdentity("", "", "", logOf(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,12 +192,12 @@ func TestDTLSHandshakeLimit(t *testing.T) {
 
 // TLS clients may name the protocol, and get the newest certificate.
 func TestTLSListener(t *testing.T) {
-	m := newMount(t, "one")
+	m := certificatetest.NewMount(t, pairFor(t, "one"))
 	g := start(t, func(c *Config) {
-		c.Listeners = []Listener{{TLS, "127.0.0.1:0", m.cert(), m.key()}, {DTLS, "127.0.0.1:0", m.cert(), m.key()}}
+		c.Listeners = []Listener{{TLS, "127.0.0.1:0", m.Cert, m.Key}, {DTLS, "127.0.0.1:0", m.Cert, m.Key}}
 	})
-	if len(g.certificates) != 1 {
-		t.Errorf("two listeners have %d certificates", len(g.certificates))
+	if len(g.identities) != 1 {
+		t.Errorf("two listeners have %d certificates", len(g.identities))
 	}
 	dial := func(protocols ...string) (name, protocol string) {
 		t.Helper()
@@ -210,8 +212,8 @@ func TestTLSListener(t *testing.T) {
 	}
 	for _, host := range []string{"one", "two"} {
 		if host == "two" {
-			m.swap(pemPair(t, host))
-			g.certificates[0].refresh()
+			m.Swap(pairFor(t, host))
+			g.identities[0].reread()
 		}
 		if name, protocol := dial("stun.turn"); name != host || protocol != "stun.turn" {
 			t.Errorf("shown %s, %s", name, protocol)

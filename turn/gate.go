@@ -39,14 +39,14 @@ import (
 
 // Gate is a TURN server and its connections to the coordinators.
 type Gate struct {
-	cfg          Config
-	id           string
-	log          *slog.Logger
-	relay        *relay.Relay
-	doors        []*door
-	urls         []string
-	certificates []*certificate
-	sources      []Source
+	cfg        Config
+	id         string
+	log        *slog.Logger
+	relay      *relay.Relay
+	doors      []*door
+	urls       []string
+	identities []*identity
+	sources    []Source
 
 	admission *admission
 	own       *ownAddresses
@@ -185,8 +185,8 @@ func (g *Gate) Run(ctx context.Context) error {
 		})
 	}
 	group.Go(func() error { return g.relay.Run(serving) })
-	for _, c := range g.certificates {
-		group.Go(func() error { c.watch(serving); return nil })
+	for _, i := range g.identities {
+		group.Go(func() error { return i.watch(serving) })
 	}
 	for _, s := range g.sources {
 		group.Go(func() error { g.follow(serving, s); return nil })

@@ -130,7 +130,7 @@ func (g *Gate) bind(l Listener, addr netip.AddrPort) (*relay.Listener, error) {
 	case UDP:
 		return g.relay.ListenUDP(addr)
 	case DTLS:
-		cert, err := g.certificate(l)
+		cert, err := g.identity(l)
 		if err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func (g *Gate) bind(l Listener, addr netip.AddrPort) (*relay.Listener, error) {
 	if l.Protocol == TCP {
 		return g.streams(ln, relay.Stream)
 	}
-	cert, err := g.certificate(l)
+	cert, err := g.identity(l)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
@@ -163,19 +163,19 @@ func (g *Gate) streams(ln net.Listener, framing relay.Framing) (*relay.Listener,
 	return conn, nil
 }
 
-// certificate is the one of a listener, shared by those that name the same files.
-func (g *Gate) certificate(l Listener) (*certificate, error) {
-	for _, c := range g.certificates {
-		if c.certFile == l.CertFile && c.keyFile == l.KeyFile {
-			return c, nil
+// identity is the one of a listener, shared by those that name the same files.
+func (g *Gate) identity(l Listener) (*identity, error) {
+	for _, i := range g.identities {
+		if i.certFile == l.CertFile && i.keyFile == l.KeyFile {
+			return i, nil
 		}
 	}
-	c, err := newCertificate(l.CertFile, l.KeyFile, g.cfg.PublicAddress, g.log)
+	i, err := newIdentity(l.CertFile, l.KeyFile, g.cfg.PublicAddress, g.log)
 	if err != nil {
 		return nil, err
 	}
-	g.certificates = append(g.certificates, c)
-	return c, nil
+	g.identities = append(g.identities, i)
+	return i, nil
 }
 
 // network is what package net calls the family that addr binds.

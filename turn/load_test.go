@@ -15,6 +15,7 @@ import (
 
 	"github.com/pion/stun"
 
+	"github.com/cloudretro/cloudretro/coordinator/certificate/certificatetest"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
 
@@ -106,12 +107,12 @@ func TestChangesUnderLoad(t *testing.T) {
 	worker, other := socket(t, "127.0.0.1:0"), socket(t, "127.0.0.1:0")
 	here, there := worker.LocalAddr().String(), other.LocalAddr().String()
 	registry := newCoordinator(t, "secret-0", here, there)
-	m := newMount(t, "one")
+	m := certificatetest.NewMount(t, pairFor(t, "one"))
 	list := []Listener{
 		{Protocol: UDP, Address: "127.0.0.1:0"},
 		{Protocol: TCP, Address: "127.0.0.1:0"},
-		{Protocol: TLS, Address: "127.0.0.1:0", CertFile: m.cert(), KeyFile: m.key()},
-		{Protocol: DTLS, Address: "127.0.0.1:0", CertFile: m.cert(), KeyFile: m.key()},
+		{Protocol: TLS, Address: "127.0.0.1:0", CertFile: m.Cert, KeyFile: m.Key},
+		{Protocol: DTLS, Address: "127.0.0.1:0", CertFile: m.Cert, KeyFile: m.Key},
 	}
 	g := start(t, func(c *Config) {
 		c.Listeners, c.Secrets, c.Coordinators, c.Logger = list, []string{"secret-0"}, []string{registry.URL}, nil
@@ -134,8 +135,8 @@ func TestChangesUnderLoad(t *testing.T) {
 		if err := g.SetCredentials(Credentials{Secrets: []string{next, "secret-0"}}); err != nil {
 			t.Fatal(err)
 		}
-		m.swap(pemPair(t, fmt.Sprintf("host-%d", turnOf)))
-		g.certificates[0].refresh()
+		m.Swap(pairFor(t, fmt.Sprintf("host-%d", turnOf)))
+		g.identities[0].reread()
 		registry.push(here) // the players' worker leaves
 		until(t, "its leave", func() bool { return g.Stats().Peers == 1 })
 		late := g.call(t, turnOf%len(list)).with(t, next, "late").allocate()

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -26,19 +27,19 @@ const (
 // symbolic link that is swapped, which is how Kubernetes updates a mounted
 // Secret, is seen like a write. New connections get the newest pair that was
 // whole; what is broken or half-written is logged once and never shown. Methods
-// other than Run may be called concurrently.
+// may be called concurrently, Run once.
 type Files struct {
 	certFile, keyFile string
 	log               *slog.Logger
 	current           atomic.Pointer[tls.Certificate]
 	failures          atomic.Uint64
 
-	// Of the goroutine that runs Run, after Open.
-	taken  content   // that current is of
-	last   content   // as read the last time
-	told   content   // that was logged as broken
-	cause  string    // that was logged with it
-	warned time.Time // when the end was last told of
+	mu     sync.Mutex // guards the following
+	taken  content    // that current is of
+	last   content    // as read the last time
+	told   content    // that was logged as broken
+	cause  string     // that was logged with it
+	warned time.Time  // when the end was last told of
 }
 
 // Status is a certificate in numbers.
@@ -76,15 +77,15 @@ func Open(certFile, keyFile string, log *slog.Logger) (*Files, error) {
 	return f, nil
 }
 
-// Run follows the files until ctx ends. It may be called once.
+// Run follows the files until ctx ends.
 func (f *Files) Run(ctx context.Context) error {
-	f.remind(time.Now())
+	f.Refresh()
 	tick := time.NewTicker(Period)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			f.refresh(time.Now())
+			f.Refresh()
 		case <-ctx.Done():
 			return nil
 		}
@@ -109,10 +110,14 @@ func (f *Files) Status() []Status {
 	return []Status{{Name: f.certFile, Expires: f.Current().Leaf.NotAfter, Failures: f.failures.Load()}}
 }
 
-// refresh takes the files once they have changed and stay so for two readings:
-// between the writes of two files, or in the middle of one, they are not what
-// they are meant to be.
+// Refresh reads the files now, as Run does every Period. They are taken once they
+// have changed and stay so for two readings: between the writes of two files, or
+// in the middle of one, they are not what they are meant to be.
+func (f *Files) Refresh() { f.refresh(time.Now()) }
+
 func (f *Files) refresh(now time.Time) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	defer func() { f.remind(now) }()
 	read, err := f.read()
 	settled := read.equal(f.last)

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/pion/rtp"
+
+	"github.com/cloudretro/cloudretro/worker/send/batch"
 )
 
 // fallback sends to one viewer through pion's writer, which may block: in a
@@ -50,7 +52,7 @@ func (f *fallback) run(v *Viewer, s *Sender) {
 	for {
 		o.now = s.cfg.Now()
 		if next := v.fallbackTurn(o); next != never {
-			wait.Reset(next - o.now)
+			wait.Reset(next - s.cfg.Now()) // the turn took its time
 		}
 		select {
 		case <-f.end:
@@ -71,7 +73,7 @@ func (v *Viewer) fallbackTurn(o *output) (next time.Duration) {
 		conn.Cork(remote)
 		defer func() {
 			if err := conn.Uncork(remote); err != nil {
-				v.bump(unsent, 1)
+				v.failed(batch.Failure{Packets: 1, Err: err}) // of one at least
 			}
 		}()
 	}

@@ -25,11 +25,11 @@ func (v *Viewer) sendReports(o *output) {
 		return
 	}
 	var compound []rtcp.Packet
-	wall := ntp(o.cfg.Wall())
+	now, wall := o.cfg.Now(), ntp(o.cfg.Wall()) // one moment; that of the turn is past
 	for _, s := range [...]*stream{v.video, v.audio} {
 		if s != nil && s.begun {
 			compound = append(compound, &rtcp.SenderReport{
-				SSRC: s.cfg.SSRC, NTPTime: wall, RTPTime: s.timeAt(o.now), PacketCount: s.packets, OctetCount: s.octets,
+				SSRC: s.cfg.SSRC, NTPTime: wall, RTPTime: s.timeAt(now), PacketCount: s.packets, OctetCount: s.octets,
 			})
 		}
 	}

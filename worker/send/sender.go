@@ -19,11 +19,11 @@ type Sender struct {
 	viewers atomic.Pointer[[]*Viewer] // a new slice with each change
 	wake    chan struct{}             // there is something to do
 
-	mu      sync.Mutex // guards viewers against lost changes, and what follows
-	units   pool
-	sounds  pool
-	picture uint16 // number of the next picture
-	timing  timing
+	mu       sync.Mutex // guards viewers against lost changes, and what follows
+	units    pool
+	sounds   pool
+	pictures [256]uint16 // number of the next picture, by codec
+	timing   timing
 
 	out output // Turn's
 }
@@ -55,7 +55,7 @@ func (s *Sender) Run(ctx context.Context) error {
 	for {
 		now := s.cfg.Now()
 		if next := s.Turn(now); next > 0 {
-			wait.Reset(next - now)
+			wait.Reset(next - s.cfg.Now()) // the turn took its time
 		}
 		select {
 		case <-ctx.Done():
@@ -70,11 +70,15 @@ func (s *Sender) Run(ctx context.Context) error {
 const never = 1<<63 - 1
 
 // Attach makes v a viewer of this room; it is sent to once it was opened. A
-// Viewer belongs to one Sender all its life.
+// Viewer belongs to one Sender all its life: two would use its keys at once, so
+// that one of another Sender is not taken, nor one that was closed.
 func (s *Sender) Attach(v *Viewer) {
-	v.attach(s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !v.attach(s) {
+		s.cfg.Logger.Warn("viewer refused: closed, or of another room")
+		return
+	}
 	old := *s.viewers.Load()
 	if !slices.Contains(old, v) {
 		viewers := append(slices.Clone(old), v)
@@ -83,12 +87,18 @@ func (s *Sender) Attach(v *Viewer) {
 	s.rouse()
 }
 
-// Detach takes v away. A Turn under way may still send to it.
+// Detach takes v away, with what waits for it. A Turn under way may still send to
+// it. Attached again, it begins with a key frame.
 func (s *Sender) Detach(v *Viewer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	viewers := slices.DeleteFunc(slices.Clone(*s.viewers.Load()), func(w *Viewer) bool { return w == v })
+	old := *s.viewers.Load()
+	if !slices.Contains(old, v) {
+		return
+	}
+	viewers := slices.DeleteFunc(slices.Clone(old), func(w *Viewer) bool { return w == v })
 	s.viewers.Store(&viewers)
+	v.detach()
 }
 
 // Video offers a picture to all viewers of its codec and never blocks. taken says
@@ -96,14 +106,14 @@ func (s *Sender) Detach(v *Viewer) {
 // the next key frame, which is asked for with each of them: a request that was
 // lost on its way costs one picture and not the rest.
 func (s *Sender) Video(f Frame) (taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	viewers := *s.viewers.Load()
 	if len(viewers) == 0 {
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	u := s.units.get()
-	u.picture, u.pts, u.marker = s.picture, f.PTS, true
+	u.picture, u.pts, u.marker = s.pictures[f.Codec], f.PTS, true
 	u.time, u.arrived, u.due = videoTime(f.PTS), s.cfg.Now(), 0
 	for _, v := range viewers {
 		ok, err := v.offer(u, f)
@@ -114,7 +124,7 @@ func (s *Sender) Video(f Frame) (taken bool) {
 		taken = taken || ok
 	}
 	if u.used > 0 {
-		s.picture = (s.picture + 1) & 0x7fff
+		s.pictures[f.Codec] = (s.pictures[f.Codec] + 1) & 0x7fff
 	}
 	u.release()
 	if taken {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/cloudretro/cloudretro/worker/send/batch"
+	"github.com/cloudretro/cloudretro/worker/send/estimate"
 )
 
 const (
@@ -87,17 +88,33 @@ func (v *Viewer) ready(w way) bool {
 		if l.audio != nil {
 			v.audio = l.audio
 		}
+		if old := v.link; old != nil && (old.conn != l.conn || old.remote != l.remote) {
+			v.forget()
+		}
 		v.link = l
 	}
 	v.mail.swap(&v.inbox)
 	return v.link != nil
 }
 
-// urgent does what never waits behind a picture.
+// forget drops what was learnt about a path that is no longer used.
+func (v *Viewer) forget() {
+	v.estimate = estimate.Estimate{}
+	v.rate.Store(0)
+	v.round.Store(0)
+	v.limit.Store(maxPayload)
+}
+
+// urgent does what never waits behind a picture. Sound that comes all the while
+// waits for the next turn: until a turn has sent its packets they must stay in the
+// ring.
 func (v *Viewer) urgent(o *output) (next time.Duration) {
 	v.readMail(o)
 	v.sendReports(o)
-	for v.audio != nil {
+	if v.audio == nil {
+		return never
+	}
+	for range soundQueue {
 		q, next, ok := v.takeSound(o.now)
 		if !ok {
 			return next
@@ -107,7 +124,7 @@ func (v *Viewer) urgent(o *output) (next time.Duration) {
 		}
 		q.unit.release()
 	}
-	return never
+	return o.now
 }
 
 // show sends of the pictures what the pacer lets go, and says when it lets more.

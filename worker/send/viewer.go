@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -104,15 +105,30 @@ func NewViewer(cfg ViewerConfig) *Viewer {
 	return v
 }
 
-func (v *Viewer) attach(s *Sender) {
+// attach says whether the viewer belongs to s from now on.
+func (v *Viewer) attach(s *Sender) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.sender.Load() == nil {
+	owner := v.sender.Load()
+	if v.closed || owner != nil && owner != s {
+		return false
+	}
+	if owner == nil {
 		v.sender.Store(s)
 		v.pacer = pace.New(s.cfg.Pace)
 		v.counted(1)
 	}
 	v.start()
+	return true
+}
+
+// detach forgets what waits: later pictures will not follow on it.
+func (v *Viewer) detach() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.needKey = true
+	v.queue.clear()
+	v.sounds.clear()
 }
 
 // Open says that the browser is connected, or that the selected pair changed. The
@@ -143,6 +159,8 @@ func (v *Viewer) open(path *Path) error {
 		return errors.New("fast path without a socket or an address")
 	case chosen == wayFallback && path.Video == nil && path.Audio == nil && v.way == wayNone:
 		return errors.New("neither keys nor a writer")
+	case !distinct(v.cfg.Video, v.cfg.Audio):
+		return errors.New("two streams under one SSRC: they would share nonces")
 	}
 	l := &link{conn: path.Conn, remote: path.Remote}
 	if v.way == wayNone {
@@ -163,6 +181,29 @@ func (v *Viewer) open(path *Path) error {
 		v.start()
 	}
 	return nil
+}
+
+// distinct says whether the streams and their retransmissions all have an SSRC of
+// their own.
+func distinct(streams ...Stream) bool {
+	var taken []uint32
+	for _, s := range streams {
+		if s.Codec == 0 {
+			continue
+		}
+		if slices.Contains(taken, s.SSRC) {
+			return false
+		}
+		taken = append(taken, s.SSRC)
+		if s.RTX.SSRC == 0 {
+			continue
+		}
+		if slices.Contains(taken, s.RTX.SSRC) {
+			return false
+		}
+		taken = append(taken, s.RTX.SSRC)
+	}
+	return true
 }
 
 // counted adds n to the number of viewers on this way, once it is known and there

@@ -55,6 +55,7 @@ func TestCandidatesAddUp(t *testing.T) {
 		{"the same offer again", []string{withCandidates(plain, free/2), withCandidates(plain, free)}, 1},
 		{"in later offers", []string{fmt.Sprint("+", free/2), plain, "+1", withCandidates(plain, free)}, 3},
 		{"ICE begins anew", []string{withCandidates(plain, free), withCandidates(anew, free)}, -1},
+		{"and has room again", []string{withCandidates(plain, free), withCandidates(anew, free-3), "+3", "+1"}, 3},
 		{"and is full again", []string{withCandidates(plain, free), withCandidates(anew, free), "+1"}, 2},
 		{"and back", []string{withCandidates(plain, free), withCandidates(anew, free), withCandidates(plain, free), "+1"}, 3},
 		{"the password is said elsewhere", []string{withCandidates(plain, free), withCandidates(moved, free)}, 1},

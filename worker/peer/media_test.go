@@ -3,9 +3,6 @@ package peer
 import (
 	"bytes"
 	"context"
-	"errors"
-	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -114,93 +111,5 @@ func TestKeyFrameRequests(t *testing.T) {
 	peertest.Wait(t, "the request", w.keys)
 	if p.Stats().KeyFramesAsked == 0 {
 		t.Error("the request was not counted")
-	}
-}
-
-func TestICERestart(t *testing.T) {
-	l := listen(t, Config{})
-	p, b, w, _ := connect(t, l, peertest.Options{})
-	answer, err := p.Answer(t.Context(), b.Restart(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(answer, "a=candidate:") {
-		t.Fatalf("no candidates in\n%s", answer)
-	}
-	b.Accept(answer)
-	s := show(t, p)
-	before := p.Stats()
-	deadline := time.After(10 * time.Second)
-	for restarted := false; !restarted; { // the new pair carries pictures
-		s.Video(picture(accessUnit(true, 10, 1), true, 0))
-		select {
-		case <-b.Pictures:
-			restarted = true
-		case <-w.ready:
-		case <-time.After(20 * time.Millisecond):
-		case <-deadline:
-			t.Fatal("no picture after the restart")
-		}
-	}
-	if n := p.Stats(); !n.Fast || !n.Open || n.WriteErrors+n.SealErrors != 0 || n.Packets <= before.Packets {
-		t.Errorf("%+v", n)
-	}
-}
-
-// TestPathIsChosenOnce: keys that turn up later change nothing, nor do others.
-func TestPathIsChosenOnce(t *testing.T) {
-	l := listen(t, Config{Address: "127.0.0.1"})
-	local := &webrtc.ICECandidate{Typ: webrtc.ICECandidateTypeHost, Protocol: webrtc.ICEProtocolUDP, Address: "127.0.0.1", Port: uint16(l.Port())}
-	elsewhere := &webrtc.ICECandidate{Typ: webrtc.ICECandidateTypeRelay, Protocol: webrtc.ICEProtocolUDP, Address: "192.0.2.9", Port: 5}
-	one := &webrtc.ICECandidate{Address: "192.0.2.1", Port: 1}
-	two := &webrtc.ICECandidate{Address: "192.0.2.1", Port: 2}
-	have := func(*webrtc.DTLSTransport, bool) (srtpKeys, error) {
-		return srtpKeys{seal.AEADAES128GCM, make([]byte, 16), make([]byte, 12)}, nil
-	}
-	lack := func(*webrtc.DTLSTransport, bool) (srtpKeys, error) { return srtpKeys{}, errNoKeys }
-	tests := []struct {
-		name        string
-		first, then func(*webrtc.DTLSTransport, bool) (srtpKeys, error)
-		local       *webrtc.ICECandidate
-		fast        bool
-	}{
-		{"keys", have, lack, local, true},
-		{"no keys", lack, have, local, false},
-		{"keys, but a relay of ours", have, have, elsewhere, false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			p, err := l.Open(newWatcher().events(), Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer p.Close()
-			l.keysOf = tt.first
-			first := p.path(&webrtc.ICECandidatePair{Local: tt.local, Remote: one})
-			l.keysOf = tt.then
-			then := p.path(&webrtc.ICECandidatePair{Local: local, Remote: two})
-			for i, path := range []send.Path{first, then} {
-				if (len(path.Key) == 16) != tt.fast || (path.Video != nil) == tt.fast || (path.Audio != nil) == tt.fast {
-					t.Errorf("path %d: %d bytes of key, writers %v", i, len(path.Key), path.Video != nil)
-				}
-			}
-			if (first.Conn == nil) != (tt.local == elsewhere) || then.Conn != l.conns[0] || then.Remote != netip.MustParseAddrPort("192.0.2.1:2") {
-				t.Errorf("conns %v, then %v to %v", first.Conn, then.Conn, then.Remote)
-			}
-		})
-	}
-}
-
-// TestRefusedPathEndsThePeer: a browser that cannot be sent to any more is not
-// left with a still picture.
-func TestRefusedPathEndsThePeer(t *testing.T) {
-	l := listen(t, Config{Address: "127.0.0.1"})
-	p, _, _, done := connect(t, l, peertest.Options{})
-	p.opening.Lock()
-	p.keys, p.fallback = nil, true // as if they were gone
-	p.opening.Unlock()
-	p.openPath()
-	if err := peertest.Wait(t, "the end", done); !errors.Is(err, ErrLost) || !errors.Is(err, send.ErrPath) {
-		t.Errorf("Run = %v", err)
 	}
 }

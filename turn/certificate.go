@@ -61,6 +61,18 @@ func (i *identity) shown() *tls.Certificate {
 	return i.files.Current()
 }
 
+// Certificates are those that TLS and DTLS listeners show, in numbers, but for
+// self-made ones. It may be called at any time.
+func (g *Gate) Certificates() []certificate.Status {
+	var list []certificate.Status
+	for _, i := range g.identities {
+		if i.files != nil {
+			list = append(list, i.files.Status()...)
+		}
+	}
+	return list
+}
+
 // serverConfig is for TLS listeners (RFC 7443 names the protocol, which clients
 // may leave out).
 func (i *identity) serverConfig() *tls.Config {

@@ -199,6 +199,9 @@ func TestTLSListener(t *testing.T) {
 	if len(g.identities) != 1 {
 		t.Errorf("two listeners have %d certificates", len(g.identities))
 	}
+	if list := g.Certificates(); len(list) != 1 || list[0].Name != m.Cert || list[0].Expires.Before(time.Now()) {
+		t.Errorf("status of the certificates: %+v", list)
+	}
 	dial := func(protocols ...string) (name, protocol string) {
 		t.Helper()
 		c, err := tls.Dial("tcp", g.address(), &tls.Config{InsecureSkipVerify: true, NextProtos: protocols})

@@ -7,11 +7,11 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/certificate"
 )
 
-// certificateMetrics are the certificates of the door in numbers; none without TLS.
-func certificateMetrics(c *coordinator.Coordinator) prometheus.Collector {
+// certificateMetrics are the certificates of a role in numbers; none without TLS.
+func certificateMetrics(role string, take func() []certificate.Status) prometheus.Collector {
 	type all = []certificate.Status
-	return collect(c.Certificates,
-		gauges("coordinator_certificate_expiry_timestamp_seconds", "When a certificate ends, in Unix time; 0 while there is none.", "name",
+	return collect(take,
+		gauges(role+"_certificate_expiry_timestamp_seconds", "When a certificate ends, in Unix time; 0 while there is none.", "name",
 			func(list all) map[string]float64 {
 				return byName(list, func(s certificate.Status) float64 {
 					if s.Expires.IsZero() {
@@ -20,7 +20,7 @@ func certificateMetrics(c *coordinator.Coordinator) prometheus.Collector {
 					return float64(s.Expires.Unix())
 				})
 			}),
-		counters("coordinator_certificate_failures_total", "Changed files that were not taken, and problems with the authority.", "name",
+		counters(role+"_certificate_failures_total", "Changed files that were not taken, and problems with the authority.", "name",
 			func(list all) map[string]float64 {
 				return byName(list, func(s certificate.Status) float64 { return float64(s.Failures) })
 			}),

@@ -36,7 +36,7 @@ func (h *house) addGate() error {
 	h.add("turn", g.Run, g.Close)
 	h.patience += cfg.DrainGrace
 	h.checks = append(h.checks, check{"turn", g.Ready})
-	h.metrics = append(h.metrics, gateMetrics(g))
+	h.metrics = append(h.metrics, gateMetrics(g), certificateMetrics("turn", g.Certificates))
 	h.reloads = append(h.reloads, func(next config.Config) error { return g.SetCredentials(gateCredentials(next)) })
 	h.greeting = append(h.greeting, fmt.Sprintf("turn relays at %s for %s", listenerAddresses(t.Listeners), strings.Join(cfg.Coordinators, ", ")))
 	return nil

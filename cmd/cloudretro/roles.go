@@ -42,7 +42,7 @@ func (h *house) addCoordinator() error {
 		return explain(err, key, cfg.Address, "tcp")
 	}
 	h.add("coordinator", c.Run, c.Close)
-	h.metrics = append(h.metrics, certificateMetrics(c), connectionMetrics(c))
+	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c))
 	h.reloads = append(h.reloads, func(next config.Config) error { return c.SetTURNSecrets(turnSecrets(next)) })
 	h.page, h.local = pageURL(c.Addr(), server.HTTPS), pageURL(c.Addr(), server.HTTPS)
 	if cfg.Local {

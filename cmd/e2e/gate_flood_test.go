@@ -22,6 +22,7 @@ import (
 const (
 	strangerRate  = 100
 	strangerBurst = 1000
+	totalRate     = 10_000 // a second, and at once
 )
 
 // flooder sends requests from one address and counts what comes back.
@@ -148,29 +149,32 @@ func TestFlood(t *testing.T) {
 	if n := g.Stats().Refused(turn.Throttled); n == 0 {
 		t.Error("nothing was throttled")
 	}
-	if grown := peakMemory(t) - peak; grown > 48<<20 {
+	if grown := peakMemory(t) - peak; grown > 96<<20 { // most of it the race detector's, and the test's own
 		t.Errorf("memory grew by %d MiB", grown>>20)
 	}
 }
 
-// TestFloodOfAddresses is the same from 2,000 addresses.
+// TestFloodOfAddresses is the same from 2,000 addresses: all together they are
+// answered as often as the gate grants to all.
 func TestFloodOfAddresses(t *testing.T) {
 	g := startGate(t, nil)
-	requests := strange()
-	before := liveHeap()
-	var sent, bytes int64
+	requests := strange()[:1] // each gets a challenge, or nothing
+	before, start := liveHeap(), time.Now()
+	sent := 0
 	for i := range 2000 {
 		f := newFlooder(t, g, "127.1."+strconv.Itoa(i/250)+"."+strconv.Itoa(1+i%250))
 		f.flood(requests, 50)
-		sent += int64(f.sentBytes)
+		sent += f.sent
 		f.close()
-		bytes += f.bytes.Load()
 	}
 	drained(t, g)
+	granted := uint64(totalRate * (2 + time.Since(start).Seconds()))
+	s := g.Stats()
+	challenged, throttled := s.Refused(turn.RefusedChallenge), s.Refused(turn.Throttled)
 	grown := liveHeap() - before
-	t.Logf("%d KiB sent, %d KiB answered; live memory %+d KiB", sent>>10, bytes>>10, grown>>10)
-	if bytes > 2*sent {
-		t.Errorf("%d bytes answered for %d", bytes, sent)
+	t.Logf("%d requests, %d answered of %d granted, %d throttled; live memory %+d KiB", sent, challenged, granted, throttled, grown>>10)
+	if challenged == 0 || challenged > granted {
+		t.Errorf("%d answers, %d granted", challenged, granted)
 	}
 	if grown > 4<<20 {
 		t.Errorf("%d KiB are kept", grown>>10)

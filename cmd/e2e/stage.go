@@ -104,15 +104,18 @@ func Start(ctx context.Context, o Options) (*Stage, error) {
 }
 
 func startProcess(o Options, role string, env []string) (*Process, error) {
-	args := []string{}
+	args := []string{o.Bin}
+	name := "all"
 	if role != "" {
-		args = append(args, "--role="+role)
+		args, name = append(args, "--role="+role), role
 	}
-	p := &Process{Name: "all", cmd: exec.Command(o.Bin, args...), log: &lockedBuffer{}, done: make(chan struct{})}
-	if role != "" {
-		p.Name = role
-	}
-	p.cmd.Env, p.cmd.Dir = env, o.Dir
+	return startCommand(name, o.Dir, env, args...)
+}
+
+// startCommand starts a program that ends with this one.
+func startCommand(name, dir string, env []string, args ...string) (*Process, error) {
+	p := &Process{Name: name, cmd: exec.Command(args[0], args[1:]...), log: &lockedBuffer{}, done: make(chan struct{})}
+	p.cmd.Env, p.cmd.Dir = env, dir
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {

@@ -4,147 +4,296 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pion/rtcp"
-
+	"github.com/cloudretro/cloudretro/worker/send/estimate/estimatetest"
 	"github.com/cloudretro/cloudretro/worker/send/feedback"
 )
 
 const ms = time.Millisecond
 
-// path is a simulated link with a queue, and the receiver behind it, whose clock is
-// hours off.
-type path struct {
-	t      *testing.T
-	rate   int64 // bit/s; 0 = any
-	lose   int   // every so many-th packet is lost; 0 = none
-	delay  time.Duration
-	free   time.Duration // when the link has sent what waits
-	number uint16
-	begin  uint16
-	came   []time.Duration // by number since begin; 0 = lost
-	count  uint8
+// run is a stream over a simulated path, in pictures of 60 Hz with feedback each
+// 50 ms. The sender is a simple one: a picture leaves whole and at the rate of the
+// estimate, or not at all where the one before still keeps the path busy.
+type run struct {
+	estimatetest.Path
+	t        *testing.T
+	estimate Estimate
+	now      time.Duration
+	number   uint16
+	busy     time.Duration
+	report   time.Duration
 }
 
-// send sends a packet and returns nothing: what became of it is in the next report.
-func (p *path) send(e *Estimate, size int, now time.Duration) {
-	e.Sent(p.number, size, now)
-	p.number++
-	if p.lose > 0 && int(p.number)%p.lose == 0 {
-		p.came = append(p.came, 0)
-		return
-	}
-	p.free = max(p.free, now)
-	if p.rate > 0 {
-		p.free += time.Duration(int64(size) * 8 * int64(time.Second) / p.rate)
-	}
-	p.came = append(p.came, p.free+p.delay+5*time.Hour)
+func newRun(t *testing.T, p estimatetest.Path) *run {
+	return &run{Path: p, t: t, now: time.Hour, number: 65_000}
 }
 
-// report is the transport feedback of what came since the last one.
-func (p *path) report(e *Estimate, now time.Duration) {
-	p.t.Helper()
-	n := len(p.came)
-	if n == 0 {
-		return
-	}
-	m := &rtcp.TransportLayerCC{BaseSequenceNumber: p.begin, PacketStatusCount: uint16(n), FbPktCount: p.count}
-	reference, last := time.Duration(-1), time.Duration(0)
-	for _, at := range p.came {
-		symbol := uint16(rtcp.TypeTCCPacketNotReceived)
-		if at > 0 {
-			if reference < 0 {
-				reference = at / (64 * ms)
-				last = reference * 64 * ms
+// result is what happened in a while.
+type result struct {
+	lowest          int64         // rate; 0 = there was no limit all the time
+	free            time.Duration // without a limit
+	pictures, whole int
+	sent, lost      int // packets
+}
+
+func (r result) loss() float64 { return float64(r.lost) / float64(max(1, r.sent)) }
+
+// play offers pictures of a rate for a while.
+func (r *run) play(span time.Duration, rate int) (got result) {
+	r.t.Helper()
+	sent, lost := r.Sent, r.Lost
+	for end := r.now + span; r.now < end; r.now += time.Second / 60 {
+		if r.busy-r.now < 20*ms {
+			got.pictures++
+			if r.picture(rate / 8 / 60) {
+				got.whole++
 			}
-			symbol = rtcp.TypeTCCPacketReceivedLargeDelta
-			delta := (at - last) / (250 * time.Microsecond) * 250
-			last += delta * time.Microsecond
-			m.RecvDeltas = append(m.RecvDeltas, &rtcp.RecvDelta{Type: symbol, Delta: int64(delta)})
 		}
-		m.PacketChunks = append(m.PacketChunks, &rtcp.RunLengthChunk{PacketStatusSymbol: symbol, RunLength: 1})
+		if r.now >= r.report {
+			r.report = r.now + 50*ms
+			if b := r.Report(r.now); b != nil {
+				r.feed(b)
+			}
+		}
+		limit := r.estimate.Rate()
+		if limit == 0 {
+			got.free += time.Second / 60
+		} else if got.lowest == 0 || limit < got.lowest {
+			got.lowest = limit
+		}
 	}
-	m.ReferenceTime = uint32(max(reference, 0))
-	m.Header = rtcp.Header{Count: rtcp.FormatTCC, Type: rtcp.TypeTransportSpecificFeedback, Length: uint16(m.MarshalSize()/4 - 1)}
-	b, err := m.Marshal()
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r := feedback.Read(b)
-	for r.Next() {
-		e.Feedback(&r.Message, now)
-	}
-	if r.Err() != nil {
-		p.t.Fatal(r.Err())
-	}
-	p.begin, p.came = p.number, p.came[:0]
-	p.count++
+	got.sent, got.lost = r.Sent-sent, r.Lost-lost
+	return got
 }
 
-// run sends at a rate for a while, in pictures of 60 Hz, with a report each 50 ms
-// or so, and returns the lowest rate that was ever thought.
-func (p *path) run(e *Estimate, from, span time.Duration, rate int) (lowest int64) {
-	p.t.Helper()
-	next := from
-	for now := from; now < from+span; now += time.Second / 60 {
-		for left := rate / 8 / 60; left > 0; left -= 1200 {
-			p.send(e, min(left, 1200), now)
-		}
-		if now >= next {
-			p.report(e, now)
-			next = now + 50*ms
-		}
-		if r := e.Rate(); r > 0 && (lowest == 0 || r < lowest) {
-			lowest = r
+func (r *run) picture(size int) (whole bool) {
+	whole = true
+	limit := r.estimate.Rate()
+	r.busy = max(r.busy, r.now)
+	for at := r.now; size > 0; size -= 1200 {
+		n := min(size, 1200)
+		r.estimate.Sent(r.number, n, at)
+		whole = r.Send(r.number, n, at) && whole
+		r.number++
+		if limit > 0 {
+			took := time.Duration(int64(n) * 8 * int64(time.Second) / limit)
+			r.busy += took
+			at += took * 4 / 5
 		}
 	}
-	return lowest
+	return whole
 }
 
-// TestNoLimit sends over paths that carry what is sent.
+func (r *run) feed(b []byte) {
+	r.t.Helper()
+	reader := feedback.Read(b)
+	for reader.Next() {
+		r.estimate.Feedback(&reader.Message, r.now)
+	}
+	if reader.Err() != nil {
+		r.t.Fatal(reader.Err())
+	}
+}
+
+// stalls is a receiver that is not run for so long at each of the times, and
+// reads all that waits at once then.
+func stalls(long, every time.Duration) func(time.Duration) time.Duration {
+	return func(arrives time.Duration) time.Duration {
+		if in := arrives % every; in < long {
+			return arrives - in + long
+		}
+		return arrives
+	}
+}
+
+// TestNoLimit sends over paths that carry what is sent, and to receivers that do
+// not always read at once.
 func TestNoLimit(t *testing.T) {
-	tests := map[string]path{
-		"nothing in the way": {},
-		"just enough":        {rate: 25_000_000, delay: 30 * ms},
-		"far away":           {rate: 50_000_000, delay: 400 * ms},
-		"random loss of 2 %": {rate: 50_000_000, lose: 50, delay: 10 * ms},
-		"random loss of 8 %": {lose: 12},
+	tests := map[string]estimatetest.Path{
+		"nothing in the way":       {},
+		"just enough":              {Rate: 21_000_000, Delay: 15 * ms},
+		"far away":                 {Rate: 50_000_000, Delay: 300 * ms},
+		"random loss of 2 %":       {Rate: 50_000_000, Loss: 0.02, Delay: 10 * ms},
+		"random loss of 7 %":       {Loss: 0.07},
+		"jitter of 20 ms":          {Rate: 30_000_000, Jitter: 20 * ms, Delay: 10 * ms},
+		"jitter and loss":          {Rate: 30_000_000, Jitter: 20 * ms, Loss: 0.02},
+		"stalls of 50 ms":          {Read: stalls(50*ms, 333*ms)},
+		"stalls of 100 ms, often":  {Read: stalls(100*ms, 130*ms)},
+		"stalls of 150 ms":         {Read: stalls(150*ms, 400*ms)},
+		"stalls of 300 ms":         {Rate: 100_000_000, Read: stalls(300*ms, 700*ms)},
+		"stalls of 300 ms, jitter": {Read: stalls(300*ms, 1100*ms), Jitter: 20 * ms},
+		"half the feedback lost":   {Rate: 30_000_000, Mute: 0.5},
+		"stalls and lost feedback": {Read: stalls(200*ms, 500*ms), Mute: 0.3, Loss: 0.02},
 	}
 	for name, p := range tests {
-		p.t = t
-		var e Estimate
-		if got := p.run(&e, time.Hour, 30*time.Second, 20_000_000); got != 0 {
-			t.Errorf("%s: thought to carry %d bit/s", name, got)
-		}
+		t.Run(name, func(t *testing.T) {
+			r := newRun(t, p)
+			if got := r.play(60*time.Second, 20_000_000); got.lowest != 0 {
+				t.Errorf("thought to carry %d bit/s", got.lowest)
+			}
+		})
 	}
 }
 
-// TestQueue sends more than the path carries: the estimate comes close to what it
-// does, and is forgotten in time when it carries more again.
-func TestQueue(t *testing.T) {
-	p := path{t: t, rate: 5_000_000, delay: 20 * ms}
-	var e Estimate
-	p.run(&e, time.Hour, 2*time.Second, 4_000_000)
-	if e.Rate() != 0 {
-		t.Fatalf("%d bit/s although the path carries it", e.Rate())
+// TestNarrow sends 20 Mbit/s over paths that carry less: the limit comes close to
+// what they do, stays there, and what is lost is little but for the beginning.
+func TestNarrow(t *testing.T) {
+	tests := map[string]estimatetest.Path{
+		"5 Mbit/s, queue of 50 ms":   {Rate: 5_000_000, Queue: 50 * ms, Delay: 10 * ms},
+		"5 Mbit/s, queue of 150 ms":  {Rate: 5_000_000, Queue: 150 * ms, Delay: 10 * ms},
+		"5 Mbit/s, queue of 1 s":     {Rate: 5_000_000, Queue: time.Second, Delay: 10 * ms},
+		"5 Mbit/s, any queue":        {Rate: 5_000_000, Delay: 10 * ms},
+		"5 Mbit/s, far away":         {Rate: 5_000_000, Queue: 100 * ms, Delay: 150 * ms},
+		"5 Mbit/s, with random loss": {Rate: 5_000_000, Queue: 60 * ms, Loss: 0.02},
+		"5 Mbit/s, with jitter":      {Rate: 5_000_000, Queue: 60 * ms, Jitter: 20 * ms},
+		"5 Mbit/s, feedback lost":    {Rate: 5_000_000, Queue: 60 * ms, Mute: 0.3},
+		"1 Mbit/s, queue of 200 ms":  {Rate: 1_000_000, Queue: 200 * ms, Delay: 10 * ms},
+		"15 Mbit/s, queue of 50 ms":  {Rate: 15_000_000, Queue: 50 * ms, Delay: 10 * ms},
+		"18 Mbit/s, any queue":       {Rate: 18_000_000, Delay: 30 * ms},
 	}
-	p.run(&e, time.Hour+2*time.Second, 3*time.Second, 8_000_000)
-	if got := e.Rate(); got < 2_500_000 || got > 5_500_000 {
-		t.Fatalf("%d bit/s for a path of 5 Mbit/s", got)
+	for name, p := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := newRun(t, p)
+			if got := r.play(3*time.Second, 20_000_000); got.lowest == 0 {
+				t.Fatal("no limit after 3 s")
+			}
+			r.play(15*time.Second, 20_000_000)
+			got := r.play(60*time.Second, 20_000_000)
+			carried := p.Rate * 60 / 8 / 1200 // packets
+			if low := p.Rate * 6 / 10; got.lowest < low || got.free > 3*time.Second {
+				t.Errorf("as little as %d bit/s, no limit for %s", got.lowest, got.free)
+			}
+			if int64(got.sent) < carried*7/10 || got.loss() > 0.03+p.Loss {
+				t.Errorf("%d packets sent, %.1f %% lost, the path carries %d", got.sent, 100*got.loss(), carried)
+			}
+			if p.Loss == 0 && got.whole*10 < got.pictures*9 {
+				t.Errorf("%d pictures of %d were whole", got.whole, got.pictures)
+			}
+			t.Logf("%+v, loss %.2f %%", got, 100*got.loss())
+		})
 	}
-	p.rate = 0
-	p.free = 0
-	p.run(&e, time.Hour+10*time.Second, 60*time.Second, 4_000_000)
-	if got := e.Rate(); got != 0 && got < 20_000_000 {
-		t.Errorf("%d bit/s a minute after the path was good again", got)
+}
+
+// TestSteps changes what the path carries.
+func TestSteps(t *testing.T) {
+	r := newRun(t, estimatetest.Path{Rate: 30_000_000, Queue: 100 * ms, Delay: 10 * ms})
+	if got := r.play(10*time.Second, 20_000_000); got.lowest != 0 {
+		t.Fatalf("%d bit/s before the step down", got.lowest)
+	}
+	for _, rate := range []int64{8_000_000, 3_000_000} {
+		r.Rate = rate
+		r.play(4*time.Second, 20_000_000)
+		if got := r.estimate.Rate(); got < rate/2 || got > rate*2 {
+			t.Fatalf("%d bit/s over %d", got, rate)
+		}
+	}
+	r.Rate = 30_000_000
+	if r.play(4*time.Second, 20_000_000); r.estimate.Rate() != 0 {
+		t.Errorf("%d bit/s 4 s after the step up", r.estimate.Rate())
+	}
+}
+
+// TestRecovery lets the path fail for two seconds, from good times and from bad.
+func TestRecovery(t *testing.T) {
+	r := newRun(t, estimatetest.Path{Rate: 5_000_000, Queue: 60 * ms, Delay: 20 * ms})
+	r.play(2*time.Second, 20_000_000)
+	if r.estimate.Rate() == 0 {
+		t.Fatal("no limit")
+	}
+	r.Rate = 0
+	if r.play(2500*ms, 20_000_000); r.estimate.Rate() != 0 {
+		t.Fatalf("%d bit/s, 2.5 s after the path was good again", r.estimate.Rate())
+	}
+	r.Rate = 5_000_000
+	r.play(60*time.Second, 20_000_000) // attempts become rare
+	r.Rate = 0
+	if r.play(16*time.Second, 20_000_000); r.estimate.Rate() != 0 {
+		t.Errorf("%d bit/s, 16 s after a minute of a narrow path", r.estimate.Rate())
+	}
+	r.play(40*time.Second, 20_000_000)
+	r.Rate = 5_000_000
+	r.play(2*time.Second, 20_000_000)
+	r.Rate = 0
+	if r.play(2500*ms, 20_000_000); r.estimate.Rate() != 0 {
+		t.Errorf("%d bit/s: the failures of long ago count", r.estimate.Rate())
+	}
+}
+
+// TestApplicationLimited sends little for a while, over a path where others make
+// a queue: that is not what the path carries.
+func TestApplicationLimited(t *testing.T) {
+	r := newRun(t, estimatetest.Path{Rate: 40_000_000, Delay: 10 * ms})
+	r.play(5*time.Second, 20_000_000)
+	if got := r.play(20*time.Second, 400_000); got.lowest != 0 {
+		t.Errorf("%d bit/s because little is sent", got.lowest)
+	}
+	if got := r.play(5*time.Second, 20_000_000); got.lowest != 0 {
+		t.Errorf("%d bit/s after little was sent", got.lowest)
+	}
+	for range 100 { // a queue of others that grows by 15 ms each 50 ms, for 1.5 s, then is gone
+		if r.Delay += 15 * ms; r.Delay > 460*ms {
+			r.Delay = 10 * ms
+		}
+		if got := r.play(50*ms, 400_000); got.lowest != 0 && got.lowest < 10_000_000 {
+			t.Fatalf("%d bit/s: the queue of others", got.lowest)
+		}
+	}
+	// A limit that is there goes away, too.
+	r.Rate, r.Queue, r.Delay = 4_000_000, 60*ms, 10*ms
+	r.play(3*time.Second, 20_000_000)
+	limit := r.estimate.Rate()
+	if limit == 0 {
+		t.Fatal("no limit")
+	}
+	if got := r.play(10*time.Second, 400_000); got.lowest < limit/2 || r.estimate.Rate() != 0 {
+		t.Errorf("from %d to %d bit/s because little is sent, at last %d", limit, got.lowest, r.estimate.Rate())
+	}
+}
+
+// TestStarved has a receiver that is hardly run: what it cannot read is lost. It
+// gets no less than it could read, and everything soon after.
+func TestStarved(t *testing.T) {
+	r := newRun(t, estimatetest.Path{Rate: 12_000_000, Queue: 300 * ms, Read: stalls(120*ms, 200*ms)})
+	r.play(5*time.Second, 20_000_000)
+	if got := r.play(20*time.Second, 20_000_000); got.lowest < 7_000_000 {
+		t.Errorf("%d bit/s for a receiver that reads 12 Mbit/s", got.lowest)
+	}
+	r.Rate, r.Queue = 0, 0
+	if r.play(15*time.Second, 20_000_000); r.estimate.Rate() != 0 {
+		t.Errorf("%d bit/s for a receiver that reads in time again", r.estimate.Rate())
+	}
+}
+
+// TestSilence loses all feedback for a while: nothing is known, nothing changes.
+func TestSilence(t *testing.T) {
+	r := newRun(t, estimatetest.Path{Rate: 30_000_000, Delay: 10 * ms})
+	r.play(5*time.Second, 20_000_000)
+	r.Mute = 1
+	if got := r.play(10*time.Second, 20_000_000); got.lowest != 0 {
+		t.Errorf("%d bit/s without feedback", got.lowest)
+	}
+	r.Mute = 0
+	if got := r.play(10*time.Second, 20_000_000); got.lowest != 0 {
+		t.Errorf("%d bit/s after feedback was missing", got.lowest)
+	}
+}
+
+// TestRoute makes the way longer for good: a step is no queue that grows.
+func TestRoute(t *testing.T) {
+	for _, by := range []time.Duration{60 * ms, 300 * ms, -100 * ms} {
+		r := newRun(t, estimatetest.Path{Delay: 120 * ms, Jitter: 5 * ms})
+		r.play(15*time.Second, 20_000_000)
+		r.Delay += by
+		if got := r.play(30*time.Second, 20_000_000); got.lowest != 0 {
+			t.Errorf("longer by %s: %d bit/s", by, got.lowest)
+		}
 	}
 }
 
 func TestHeavyLoss(t *testing.T) {
-	p := path{t: t, lose: 4}
-	var e Estimate
-	p.run(&e, time.Hour, 2*time.Second, 8_000_000)
-	if got := e.Rate(); got < 3_000_000 || got > 8_000_000 {
-		t.Errorf("%d bit/s when a quarter of 8 Mbit/s is lost", got)
+	r := newRun(t, estimatetest.Path{Loss: 0.25})
+	got := r.play(5*time.Second, 8_000_000)
+	if got.lowest < 4_000_000 || got.lowest > 8_000_000 {
+		t.Errorf("%d bit/s when a quarter of 8 Mbit/s is lost", got.lowest)
 	}
 }
 
@@ -153,8 +302,11 @@ func TestLossReports(t *testing.T) {
 	for range 10 {
 		e.Loss(0.05, 10_000_000)
 	}
+	e.Loss(0.5, 10_000_000)
+	e.Loss(0.05, 10_000_000)
+	e.Loss(0.5, 10_000_000)
 	if e.Rate() != 0 {
-		t.Errorf("%d bit/s at 5 %% of loss", e.Rate())
+		t.Errorf("%d bit/s at 5 %% of loss, or for a report", e.Rate())
 	}
 	e.Loss(0.5, 10_000_000)
 	if e.Rate() != 5_000_000 {
@@ -162,41 +314,61 @@ func TestLossReports(t *testing.T) {
 	}
 	e.Loss(0.5, 0)
 	for range 100 {
-		e.Loss(1, 1)
+		e.Loss(1, 5_000_000)
 	}
 	if e.Rate() != slowest {
 		t.Errorf("%d bit/s, the least is %d", e.Rate(), slowest)
 	}
-	for range 500 {
+	for range 100 {
 		e.Loss(0, 1)
 	}
 	if e.Rate() != 0 {
 		t.Errorf("%d bit/s long after the last loss", e.Rate())
 	}
+	for range 5 {
+		e.Loss(0.2, 2*fastest)
+	}
+	if e.Rate() != 0 {
+		t.Errorf("a limit of %d bit/s", e.Rate())
+	}
 }
 
-// TestClockSet moves the receiver's clock back by a minute: shorter delays are no
-// reason to think that all later ones are queues.
+// TestClockSet moves the receiver's clock: shorter delays are no reason to think
+// that all later ones are queues.
 func TestClockSet(t *testing.T) {
-	for _, by := range []time.Duration{-time.Minute, 5 * ms} {
-		p := path{t: t, delay: time.Hour}
-		var e Estimate
-		p.run(&e, time.Hour, 5*time.Second, 8_000_000)
-		p.delay += by
-		if got := p.run(&e, time.Hour+5*time.Second, 30*time.Second, 8_000_000); got != 0 {
-			t.Errorf("clock set by %s: %d bit/s", by, got)
+	for _, by := range []time.Duration{-time.Minute, time.Minute, 5 * ms} {
+		r := newRun(t, estimatetest.Path{Delay: 10 * ms})
+		r.play(5*time.Second, 8_000_000)
+		r.Ahead += by
+		if got := r.play(40*time.Second, 8_000_000); got.lowest != 0 {
+			t.Errorf("clock set by %s: %d bit/s", by, got.lowest)
+		}
+	}
+}
+
+// TestClockWraps lets the reference time of feedback pass the end of its 24 bits,
+// and of their signed half.
+func TestClockWraps(t *testing.T) {
+	for _, end := range []time.Duration{1 << 24 * 64 * ms, 1 << 23 * 64 * ms} {
+		r := newRun(t, estimatetest.Path{Rate: 30_000_000})
+		r.Ahead = end - r.now - 5*time.Second
+		if got := r.play(30*time.Second, 20_000_000); got.lowest != 0 {
+			t.Errorf("end at %s: %d bit/s", end, got.lowest)
+		}
+		r.Rate, r.Queue = 5_000_000, 50*ms
+		if r.play(3*time.Second, 20_000_000); r.estimate.Rate() == 0 {
+			t.Error("no limit after the wrap")
 		}
 	}
 }
 
 // TestDrift lets the receiver's clock run fast by 200 ppm for ten minutes.
 func TestDrift(t *testing.T) {
-	p := path{t: t}
-	var e Estimate
+	r := newRun(t, estimatetest.Path{})
 	for i := range 600 {
-		p.delay = time.Duration(i) * 200 * time.Microsecond
-		if got := p.run(&e, time.Hour+time.Duration(i)*time.Second, time.Second, 2_000_000); got != 0 {
-			t.Fatalf("%d bit/s after %d s", got, i)
+		r.Ahead += 200 * time.Microsecond
+		if got := r.play(time.Second, 2_000_000); got.lowest != 0 {
+			t.Fatalf("%d bit/s after %d s", got.lowest, i)
 		}
 	}
 }

@@ -13,14 +13,18 @@ type Config struct {
 	Chunk  int           // most packets of a chunk, unless Within asks for more; 16
 	Tick   time.Duration // least time between chunks; 1 ms, what a Go timer can do
 	Within time.Duration // the last chunk leaves this long after the first if the rate allows; 4 ms
+
+	// Where a rate is known:
+	Ahead   time.Duration // a picture begins once the path has at most this much left to carry; 20 ms, about a picture's time
+	Longest time.Duration // a picture that has begun is finished within this, even if the rate says more; 250 ms
 }
 
-// Headroom is how much faster than the estimated rate of the path chunks may
-// leave, as a fraction: an estimate is of what was used, and a queue that a burst
-// makes must drain before the next picture.
+// Headroom is how much faster than the rate of the path a picture leaves, as a
+// fraction, so that the queue before the narrowest link does not run empty. In the
+// long run no more leaves than the rate.
 const (
-	headroomNum = 3
-	headroomDen = 2
+	headroomNum = 5
+	headroomDen = 4
 )
 
 // Pacer is the plan of one stream to one viewer. It is a value for one goroutine.
@@ -30,7 +34,10 @@ type Pacer struct {
 	chunk int           // packets that leave together
 	gap   time.Duration // from one chunk to the next
 	at    time.Duration // when the next chunk may leave
-	rated bool          // at comes from a rate: it holds for the next picture, too
+
+	rate    int64         // of the path, as Begin was told last; 0 = not known
+	debt    int64         // bytes that left and that the path did not carry yet, at that rate
+	settled time.Duration // when debt was right
 }
 
 // New returns a Pacer that has nothing to send.
@@ -47,6 +54,12 @@ func New(cfg Config) Pacer {
 	if cfg.Within <= 0 {
 		cfg.Within = 4 * time.Millisecond
 	}
+	if cfg.Ahead <= 0 {
+		cfg.Ahead = 20 * time.Millisecond
+	}
+	if cfg.Longest <= 0 {
+		cfg.Longest = 250 * time.Millisecond
+	}
 	return Pacer{cfg: cfg}
 }
 
@@ -62,16 +75,31 @@ func (p *Pacer) Begin(now time.Duration, packets, bytes int, rate int64) {
 		}
 		p.chunk = ceil(packets, chunks)
 	}
-	if !p.rated || p.at < now {
-		p.at = now
+	p.settle(now, rate)
+	p.at = now
+	if rate <= 0 || packets <= 0 {
+		return
 	}
-	p.rated = rate > 0 && packets > 0
-	if p.rated {
-		p.gap = drain(bytes, rate) * time.Duration(p.chunk) / time.Duration(packets)
-		if packets > p.cfg.Burst && p.gap < p.cfg.Tick {
-			p.hasten()
-		}
+	p.at += max(0, took(p.debt, rate)-p.cfg.Ahead)
+	fast := max(rate/headroomDen*headroomNum, 1)
+	p.gap = min(took(int64(bytes), fast), p.cfg.Longest) * time.Duration(p.chunk) / time.Duration(packets)
+	if packets > p.cfg.Burst && p.gap < p.cfg.Tick {
+		p.hasten()
 	}
+}
+
+// Spent notes that so many bytes left for the viewer, of this stream or another.
+func (p *Pacer) Spent(bytes int) { p.debt += int64(bytes) }
+
+// settle takes away what the path carried since. A rate that was not known tells
+// nothing about what left before.
+func (p *Pacer) settle(now time.Duration, rate int64) {
+	if p.rate <= 0 || rate <= 0 {
+		p.debt = 0
+	} else if gone := now - p.settled; gone > 0 {
+		p.debt = max(0, p.debt-int64(gone.Seconds()*float64(rate)/8))
+	}
+	p.rate, p.settled = rate, now
 }
 
 // hasten makes chunks a tick long, and fewer where they would not be done in time:
@@ -86,7 +114,8 @@ func (p *Pacer) hasten() {
 }
 
 // Due is how many packets leave now, and counts them as gone. Who comes late by
-// more than a gap gets two chunks, so that a late timer does not add up.
+// more than a gap gets two chunks, so that a late timer does not add up; the third
+// is half a gap away at least, however late it is.
 func (p *Pacer) Due(now time.Duration) int {
 	if p.left == 0 || now < p.at {
 		return 0
@@ -95,7 +124,7 @@ func (p *Pacer) Due(now time.Duration) int {
 	if late := now - p.at; late >= p.gap {
 		n = min(2*p.chunk, p.left)
 		p.at = now + p.gap - min(late-p.gap, p.gap) // at most one gap is caught up
-		if p.rated {
+		if p.rate > 0 {
 			p.at = now + p.gap
 		}
 	} else {
@@ -111,10 +140,9 @@ func (p *Pacer) Left() int { return p.left }
 // Next is when the next packets are due; it means something while Left is not 0.
 func (p *Pacer) Next() time.Duration { return p.at }
 
-// drain is how long so many bytes take.
-func drain(bytes int, rate int64) time.Duration {
-	rate = max(rate/headroomDen*headroomNum, 1)
-	return time.Duration(min(int64(bytes)*8*int64(time.Second)/rate, int64(time.Minute)))
+// took is how long so many bytes take.
+func took(bytes, rate int64) time.Duration {
+	return time.Duration(min(float64(bytes)*8/float64(rate)*float64(time.Second), float64(time.Minute)))
 }
 
 func ceil(a, b int) int { return (a + b - 1) / b }

@@ -39,7 +39,8 @@ func TestChunks(t *testing.T) {
 		{402, 0, "[81 81 81 81 78]", 4 * ms},
 		{36, 1_000_000_000, "[12 12 12]", 2 * ms},
 		{400, 1_000_000_000, "[80 80 80 80 80]", 4 * ms}, // the rate allows it
-		{36, 14_400_000, "[12 12 12]", 11 * ms},          // 14.4 kB at 1.5 times the rate: 5.3 ms
+		{36, 14_400_000, "[12 12 12]", 13 * ms},          // 14.4 kB at 1.25 times the rate: 6.4 ms
+		{400, 1_000_000, "[16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16 16]", 240 * ms},
 		{12, 1_000_000, "[12]", 0},
 		{0, 0, "[]", 0},
 	}
@@ -54,23 +55,58 @@ func TestChunks(t *testing.T) {
 }
 
 // TestRate sends pictures that are too much for the path: over time no more leaves
-// than the rate and its headroom.
+// than the rate, and never much ahead of it.
 func TestRate(t *testing.T) {
 	const rate, pictures, packets, size = 4_000_000, 50, 40, 1200
 	p := New(Config{})
-	now := time.Duration(0)
-	for range pictures {
+	now, sent := time.Duration(0), 0
+	for i := range pictures {
 		p.Begin(now, packets, packets*size, rate)
+		if i > 0 && p.Next() <= now {
+			t.Fatal("begins while the path has most of the last picture to carry")
+		}
 		for p.Left() > 0 {
 			now = max(now, p.Next())
-			if n := p.Due(now); n > 16 {
+			n := p.Due(now)
+			if n > 16 {
 				t.Fatalf("%d packets at once", n)
+			}
+			p.Spent(n * size)
+			sent += n * size
+			if ahead := took(int64(sent), rate) - now; ahead > 75*ms { // 20, a fifth of 96, the first chunk
+				t.Fatalf("%s ahead of the path", ahead)
 			}
 		}
 	}
-	least := time.Duration((pictures - 1) * packets * size * 8 * int(time.Second) / (rate * headroomNum / headroomDen))
-	if now < least || now > least*11/10 {
-		t.Errorf("took %s, want %s", now, least)
+	whole := took(pictures*packets*size, rate)
+	if now > whole || now < whole-75*ms {
+		t.Errorf("took %s, want %s", now, whole)
+	}
+}
+
+// TestSpent lets sound take its share of the rate.
+func TestSpent(t *testing.T) {
+	p := New(Config{})
+	p.Spent(1 << 40) // before a rate was known: nothing
+	p.Begin(0, 10, 10_000, 1_000_000)
+	if p.Next() != 0 || p.Due(0) != 10 {
+		t.Fatalf("the first picture waits until %s", p.Next())
+	}
+	p.Spent(10_000) // 80 ms
+	p.Spent(1_250)  // and 10 of sound
+	p.Begin(30*ms, 10, 10_000, 1_000_000)
+	if got := p.Next(); got < 69*ms || got > 71*ms {
+		t.Errorf("the next one begins at %s, want 70 ms", got)
+	}
+	p.Begin(31*ms, 10, 10_000, 100_000_000)
+	if p.Next() != 31*ms {
+		t.Errorf("waits until %s at a hundred times the rate", p.Next())
+	}
+	p.Spent(1_000_000)
+	p.Begin(32*ms, 10, 10_000, 0)
+	p.Begin(33*ms, 10, 10_000, 1_000_000)
+	if p.Next() != 33*ms {
+		t.Errorf("waits until %s for what left while no rate was known", p.Next())
 	}
 }
 

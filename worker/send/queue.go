@@ -3,9 +3,13 @@ package send
 import "time"
 
 const (
-	videoQueue = 4  // pictures that wait behind the one on its way; overflow: see offer
+	videoQueue = 8  // pictures that wait behind the one on its way, 130 ms at 60 Hz; overflow: see offer
 	soundQueue = 16 // packets of sound; overflow: the oldest goes
 	fifoSize   = max(videoQueue, soundQueue)
+
+	// stale is how long a picture may have waited when another one comes: beyond
+	// it the queue counts as full. It outlasts what a busy machine does to us.
+	stale = 130 * time.Millisecond
 
 	// maxPayload is what a packet leaves to the encoder at first: room for all
 	// extensions and for a retransmission's number, so that all viewers share one
@@ -71,15 +75,16 @@ func (v *Viewer) offer(u *unit, f Frame) (taken bool, err error) {
 }
 
 func (v *Viewer) admit(u *unit, c *cut, key bool) bool {
+	full := v.queue.n == videoQueue || v.queue.n > 0 && u.arrived-v.queue.front().arrived > stale
 	switch {
 	case v.needKey && !key:
 		v.bump(framesWaiting, 1)
 		return false
-	case v.queue.n == videoQueue && !key:
+	case full && !key:
 		v.needKey = true
 		v.bump(framesSlow, 1)
 		return false
-	case v.queue.n == videoQueue:
+	case full:
 		v.bump(framesSlow, v.queue.n)
 		v.queue.clear()
 	}

@@ -162,6 +162,7 @@ func (v *Viewer) protect(s *stream, packet, payload []byte) bool {
 
 // numbered notes that a packet with the viewer's next transport-wide number left.
 func (v *Viewer) numbered(o *output, s *stream, size int) {
+	v.pacer.Spent(size)
 	if s.head.twcc != 0 {
 		v.estimate.Sent(v.number, size, o.now)
 		v.number++

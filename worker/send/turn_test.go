@@ -147,7 +147,7 @@ func TestTransportFeedback(t *testing.T) {
 	r := newRig(t, "127.0.0.1", batch.Config{})
 	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
 	delay := time.Duration(0)
-	for i := range 120 {
+	for i := range 180 {
 		picture := accessUnit(20_000, i == 0)
 		r.picture(picture, i == 0)
 		sent := r.now
@@ -199,6 +199,9 @@ func TestLossWithoutTransportFeedback(t *testing.T) {
 	}
 	if got := report(10) + report(10); got != 0 {
 		t.Errorf("%d bit/s at 4 %% of loss", got)
+	}
+	if got := report(128); got != 0 {
+		t.Errorf("%d bit/s after one report of much loss", got)
 	}
 	if got := report(128); got < 3_000_000 || got > 6_000_000 {
 		t.Errorf("%d bit/s when half of 8 to 10 Mbit/s is lost", got)

@@ -60,8 +60,9 @@ func (l *Listener) engine(video packetize.Codec) (*webrtc.MediaEngine, error) {
 	return m, err
 }
 
-// newConnection makes pion's side of a peer.
-func (l *Listener) newConnection(o Options, b *buffers) (*webrtc.PeerConnection, error) {
+// newConnection makes pion's side of a peer. finish is called when its browser
+// asks for more than it may have; it must not block.
+func (l *Listener) newConnection(o Options, finish func(error)) (*webrtc.PeerConnection, error) {
 	config, err := l.configuration(time.Now())
 	if err != nil {
 		return nil, err
@@ -71,7 +72,10 @@ func (l *Listener) newConnection(o Options, b *buffers) (*webrtc.PeerConnection,
 		return nil, err
 	}
 	s := l.settings(o.SRTP)
+	b := buffers{over: func() { finish(errStreams) }}
 	s.BufferFactory = b.make
+	from := sources{seen: map[source]struct{}{}, over: func() { finish(errSources) }}
+	s.SetICEBindingRequestHandler(from.check)
 	// pion takes this role where the browser leaves the choice to us; see dtlsClient.
 	if err := s.SetAnsweringDTLSRole(webrtc.DTLSRoleClient); err != nil {
 		return nil, fmt.Errorf("set DTLS role: %w", err)

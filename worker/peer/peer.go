@@ -120,7 +120,7 @@ func (l *Listener) Open(events Events, o Options) (*Peer, error) {
 		video: newTrack(o.Video), audio: newTrack(packetize.Opus),
 		drained: make(chan struct{}, 1), end: make(chan struct{}),
 	}
-	pc, err := l.newConnection(o, &buffers{over: func() { p.finish(errStreams) }})
+	pc, err := l.newConnection(o, p.finish)
 	if err != nil {
 		return nil, err
 	}

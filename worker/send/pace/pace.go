@@ -121,14 +121,10 @@ func (p *Pacer) Due(now time.Duration) int {
 		return 0
 	}
 	n := min(p.chunk, p.left)
-	if late := now - p.at; late >= p.gap {
+	p.at += p.gap
+	if p.at <= now {
 		n = min(2*p.chunk, p.left)
-		p.at = now + p.gap - min(late-p.gap, p.gap) // at most one gap is caught up
-		if p.rate > 0 {
-			p.at = now + p.gap
-		}
-	} else {
-		p.at += p.gap
+		p.at = max(p.at+p.gap, now+p.gap/2)
 	}
 	p.left -= n
 	return n

@@ -52,7 +52,7 @@ func messageSize(p []byte) (size, withPadding int, err error) {
 // Read buffers of a stream: small, because it has one all the time, but for a
 // message that needs more.
 const (
-	smallBuffer  = 4096 // bytes
+	smallBuffer  = 2048 // bytes: any control message fits
 	recordBuffer = 8192 // bytes: what pion/dtls gives in one Read at most
 )
 

@@ -16,7 +16,7 @@ import (
 )
 
 // selfSigned is a TLS configuration for tests.
-func selfSigned(t *testing.T) *tls.Config {
+func selfSigned(t testing.TB) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

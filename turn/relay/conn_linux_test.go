@@ -228,7 +228,7 @@ func FuzzSockaddr(f *testing.F) {
 }
 
 func BenchmarkFramer(b *testing.B) {
-	frames := bytes.Repeat(channelMessage(0x4000, make([]byte, 100)), 30)
+	frames := bytes.Repeat(channelMessage(0x4000, make([]byte, 100)), 15)
 	f := testFramer(Stream)
 	b.SetBytes(int64(len(frames)))
 	b.ReportAllocs()
@@ -240,7 +240,7 @@ func BenchmarkFramer(b *testing.B) {
 				b.Fatal(err)
 			}
 			if p == nil {
-				if n != 30 {
+				if n != 15 {
 					b.Fatalf("%d messages", n)
 				}
 				break

@@ -2,14 +2,12 @@ package relay
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
 	"net/netip"
-	"os"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -295,80 +293,40 @@ func TestLoopManySockets(t *testing.T) {
 	}
 }
 
-// TestIdleMemory measures what an allocation costs that carries nothing, with
-// pion/turn's part: heap and stacks.
-func TestIdleMemory(t *testing.T) {
-	if racing {
-		t.Skip("the race detector needs memory of its own")
-	}
-	g := newGate(t)
-	listeners := map[string]*Listener{"UDP": g.udp(t, "127.0.0.1:0"), "TCP": g.tcp(t, nil)}
-	for name, l := range listeners {
-		inUse := func() uint64 {
-			runtime.GC()
-			runtime.GC()
-			var m runtime.MemStats
-			runtime.ReadMemStats(&m)
-			return m.HeapAlloc + m.StackInuse
-		}
-		const n = 200
-		clients := make([]*client, n)
-		for i := range clients {
-			clients[i] = dial(t, l) // what the client costs is not the gate's
-		}
-		before := inUse()
-		for i, c := range clients {
-			c.allocate(t)
-			c.bind(t, 0x4000, netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), uint16(i+1)))
-		}
-		each := (int64(inUse()) - int64(before)) / n
-		t.Logf("%s: %d bytes for each of %d idle allocations", name, each, n)
-		if each > 16<<10 {
-			t.Errorf("%s: %d bytes for each idle allocation", name, each)
-		}
-		runtime.KeepAlive(clients)
-	}
-}
-
-// TestNothingLeaks opens and closes allocations and streams, and counts files
-// and goroutines.
-func TestNothingLeaks(t *testing.T) {
-	g := newGate(t)
-	l, s := g.udp(t, "127.0.0.1:0"), g.tcp(t, nil)
-	files := func() (n int) {
-		entries, err := os.ReadDir("/proc/self/fd")
-		if err != nil {
-			t.Skip(err)
-		}
-		for _, e := range entries {
-			if target, _ := os.Readlink("/proc/self/fd/" + e.Name()); strings.HasPrefix(target, "socket") {
-				n++
+// TestLoopLeavesNothing has more wait than one round takes, in one socket and
+// in many, when the loop begins: all of it is relayed though nothing else comes
+// that would wake the loop.
+func TestLoopLeavesNothing(t *testing.T) {
+	for name, counts := range map[string][]int{
+		"one socket": {3*inMessages + 1}, "many sockets": slices.Repeat([]int{1}, 2*inEvents+1),
+		"some of many": slices.Repeat([]int{inMessages / 4}, 9),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.worker.gso.Store(false)
+			want := uint64(0)
+			for i, n := range counts {
+				b.listener.current.from.port = uint16(10_000 + i)
+				a, err := b.listener.Open(AllocationConfig{Local: netip.MustParseAddrPort("127.0.0.1:0")})
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.client = endpointOf(b.client.bound)
+				a.bind(0x4000, endpointOf(b.worker.bound))
+				out := newOutbox(0)
+				for range n {
+					out.put(&parcel{socket: b.worker, to: endpointOf(a.socket.bound), packet: make([]byte, 100), allocation: a, direction: Up})
+				}
+				out.flush()
+				want += uint64(n)
 			}
-		}
-		return n
-	}
-	round := func() {
-		for _, l := range []*Listener{l, s} {
-			var all []*client
-			for range 50 {
-				c := dial(t, l).allocate(t)
-				c.bind(t, 0x4000, netip.MustParseAddrPort("127.0.0.1:9"))
-				all = append(all, c)
+			ended := make(chan error, 1)
+			go func() { ended <- b.relay.Run(context.Background()) }()
+			eventually(t, "all is relayed", func() bool { return b.listener.Stats().Packets[Down] == want })
+			_ = b.relay.Close()
+			if err := <-ended; err != nil {
+				t.Error(err)
 			}
-			for _, c := range all {
-				c.refresh(t, 0)
-				_ = c.conn.Close()
-			}
-		}
-		eventually(t, "all are gone", func() bool { return s.Stats().Streams == 0 && l.Stats().Allocations == 0 })
-	}
-	round()
-	beforeFiles, beforeGoroutines := files(), runtime.NumGoroutine()
-	for range 3 {
-		round()
-	}
-	eventually(t, "goroutines end", func() bool { return runtime.NumGoroutine() <= beforeGoroutines+2 })
-	if n := files(); n > beforeFiles {
-		t.Errorf("%d sockets, %d before", n, beforeFiles)
+		})
 	}
 }

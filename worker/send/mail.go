@@ -145,6 +145,9 @@ func (v *Viewer) act(o *output, s *stream, m *feedback.Message) {
 	case feedback.ReferenceTime:
 		v.answerTime(o, s, m)
 	case feedback.TransportCC:
+		if named := v.stream(m.Media); named != nil && named != s {
+			return // it gets a copy of its own: what was lost counts once
+		}
 		if !v.names.spend(m.Count()) {
 			v.bump(feedbackDropped, 1)
 			return

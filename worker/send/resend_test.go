@@ -289,6 +289,24 @@ func TestFeedback(t *testing.T) {
 	}
 }
 
+// TestTransportFeedbackOnce gives one packet to both streams, as pion does when
+// reports on both are in it: what was lost is lost once.
+func TestTransportFeedbackOnce(t *testing.T) {
+	for _, media := range []uint32{videoSSRC, audioSSRC} {
+		r := newRig(t, "127.0.0.1", batch.Config{})
+		w := r.watch(videoStream(), audioStream(), seal.AEADAES128GCM)
+		r.turns()
+		m := transportFeedback(0, 100, 0, 0)
+		m.MediaSSRC = media
+		w.feed(videoSSRC, m)
+		w.feed(audioSSRC, m)
+		r.turns()
+		if w.names.used != 100 {
+			t.Errorf("for %x: %d packets were looked at, want 100", media, w.names.used)
+		}
+	}
+}
+
 // TestInbox overflows it: what is too much is dropped, nothing blocks.
 func TestInbox(t *testing.T) {
 	r := newRig(t, "127.0.0.1", batch.Config{})

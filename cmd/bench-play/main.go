@@ -79,7 +79,8 @@ func rates(browser *e2e.Browser, stage *e2e.Stage, game e2e.Game, window time.Du
 	}
 	pictures := benchline.New("play", game.System+", decoded pictures", flow.Pictures/flow.Seconds, fps, "rate of the core", "1/s")
 	sounds := benchline.New("play", game.System+", sound packets of 10 ms", flow.Packets/flow.Seconds, 100, "exactly", "1/s")
-	for _, r := range []benchline.Result{pictures, sounds} {
+	waits := benchline.New("play", game.System+", sound in Chromium's jitter buffer", flow.SoundDelay, 10, "one packet", "ms")
+	for _, r := range []benchline.Result{pictures, sounds, waits} {
 		if err := benchline.Print(os.Stdout, line{r, flow.Freezes, flow.Lost}); err != nil {
 			return err
 		}

@@ -16,6 +16,8 @@ type Counters struct {
 	Lost               float64 // video packets
 	Audio              float64 // packets
 	Concealed, Samples float64 // of sound
+	AudioJitterDelay   float64 // s that its samples waited in the jitter buffer, added up
+	AudioJitterCount   float64 // samples that left it
 	Width, Height      float64 // pixels
 }
 
@@ -26,6 +28,7 @@ func (p *Page) Counters() (Counters, error) { return Eval[Counters](p, "probe.co
 type Flow struct {
 	Seconds, Pictures, Packets float64
 	Freezes, Lost              float64
+	SoundDelay                 float64 // ms in the jitter buffer, mean
 }
 
 // Watch counts for a while what arrives.
@@ -41,6 +44,7 @@ func (p *Page) Watch(window time.Duration) (Flow, error) {
 	return Flow{
 		Seconds: (after.At - before.At) / 1000, Pictures: after.Decoded - before.Decoded, Packets: after.Audio - before.Audio,
 		Freezes: after.Freezes - before.Freezes, Lost: after.Lost - before.Lost,
+		SoundDelay: 1000 * (after.AudioJitterDelay - before.AudioJitterDelay) / max(after.AudioJitterCount-before.AudioJitterCount, 1),
 	}, nil
 }
 

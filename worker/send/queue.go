@@ -3,13 +3,15 @@ package send
 import "time"
 
 const (
-	videoQueue = 8  // pictures that wait behind the one on its way, 130 ms at 60 Hz; overflow: see offer
+	videoQueue = 24 // pictures that wait behind the one on its way; overflow: see offer
 	soundQueue = 16 // packets of sound; overflow: the oldest goes
 	fifoSize   = max(videoQueue, soundQueue)
 
-	// stale is how long a picture may have waited when another one comes: beyond
-	// it the queue counts as full. It outlasts what a busy machine does to us.
-	stale = 130 * time.Millisecond
+	// stale is how old a backlog of pictures may be where the path is known to be
+	// narrow. Where it is not, the machine kept us from sending, and we catch up:
+	// there the backlog must have lasted, too.
+	stale   = 130 * time.Millisecond
+	lasting = 500 * time.Millisecond
 
 	// maxPayload is what a packet leaves to the encoder at first: room for all
 	// extensions and for a retransmission's number, so that all viewers share one
@@ -22,6 +24,7 @@ type fifo struct {
 	items [fifoSize]queued
 	from  int
 	n     int
+	since time.Duration // when it was empty last; means something while it is not
 }
 
 type queued struct {
@@ -31,6 +34,9 @@ type queued struct {
 
 func (q *fifo) push(u *unit, c *cut) {
 	u.refs.Add(1)
+	if q.n == 0 {
+		q.since = u.arrived
+	}
 	q.items[(q.from+q.n)%fifoSize] = queued{u, c}
 	q.n++
 }
@@ -53,7 +59,7 @@ func (q *fifo) clear() {
 }
 
 // offer queues a picture, cut for this viewer. The viewer loses it when the queue
-// is full, and all that follow up to a key frame, which takes a full queue's place.
+// is full or old, and all that follow up to a key frame, which takes a full queue's place.
 // Each loss asks for a key frame. An error is the picture's.
 func (v *Viewer) offer(u *unit, f Frame) (taken bool, err error) {
 	v.mu.Lock()
@@ -74,8 +80,17 @@ func (v *Viewer) offer(u *unit, f Frame) (taken bool, err error) {
 	return taken, nil
 }
 
+// full says whether no picture should wait behind those that do.
+func (v *Viewer) full(now time.Duration) bool {
+	q := &v.queue
+	if q.n == 0 || q.n == videoQueue {
+		return q.n > 0
+	}
+	return now-q.front().arrived > stale && (v.rate.Load() > 0 || now-q.since > lasting)
+}
+
 func (v *Viewer) admit(u *unit, c *cut, key bool) bool {
-	full := v.queue.n == videoQueue || v.queue.n > 0 && u.arrived-v.queue.front().arrived > stale
+	full := v.full(u.arrived)
 	switch {
 	case v.needKey && !key:
 		v.bump(framesWaiting, 1)

@@ -50,7 +50,8 @@ func TestSlowViewer(t *testing.T) {
 	for range 2 {
 		slow.estimate.Loss(0.5, 2_000_000) // 1 Mbit/s
 	}
-	var shown []byte                   // what each picture begins with, in the order it came
+	slow.rate.Store(slow.estimate.Rate())
+	var shown []byte // what each picture begins with, in the order it came
 	pictures := make(map[byte][]byte)
 	for i := range 40 {
 		key := i%20 == 0
@@ -101,7 +102,8 @@ func TestKeyFrameEmptiesQueue(t *testing.T) {
 	r := newRig(t, "127.0.0.1", batch.Config{})
 	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
 	for i := range videoQueue {
-		if !r.picture(accessUnit(100+i, i == 0), i == 0) {
+		r.advance(10 * time.Millisecond)
+		if !r.sender.Video(Frame{Codec: packetize.H264, Data: accessUnit(100+i, i == 0), Key: i == 0, PTS: r.now}) {
 			t.Fatal("not taken")
 		}
 	}
@@ -117,6 +119,48 @@ func TestKeyFrameEmptiesQueue(t *testing.T) {
 	w.silent()
 	if got := w.Stats(); got.FramesDroppedSlow != videoQueue+1 || got.Frames != 1 {
 		t.Errorf("%+v", got)
+	}
+}
+
+// TestBacklog has pictures wait that no turn sends: for a while where the machine
+// is to blame, hardly where the path is.
+func TestBacklog(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		narrow  bool
+		every   time.Duration
+		taken   int
+		then    time.Duration // after one turn, a stall of that long
+		follows bool          // a picture is taken after it
+	}{
+		{"stall", false, 30 * time.Millisecond, 17, 400 * time.Millisecond, true},
+		{"stall, 120 Hz", false, time.Second / 120, videoQueue, 400 * time.Millisecond, true},
+		{"narrow path", true, 20 * time.Millisecond, 7, 140 * time.Millisecond, false},
+	} {
+		r := newRig(t, "127.0.0.1", batch.Config{})
+		w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
+		if test.narrow {
+			w.rate.Store(1_000_000)
+		}
+		offer := func(key bool) bool {
+			return r.sender.Video(Frame{Codec: packetize.H264, Data: accessUnit(200, key), Key: key, PTS: r.now})
+		}
+		taken := 0
+		for offer(taken == 0) {
+			taken++
+			r.advance(test.every)
+		}
+		if taken != test.taken {
+			t.Errorf("%s: %d pictures wait, want %d", test.name, taken, test.taken)
+		}
+		r.turns()
+		if !offer(true) {
+			t.Fatalf("%s: a key frame is not taken", test.name)
+		}
+		r.advance(test.then)
+		if got := offer(false); got != test.follows {
+			t.Errorf("%s: taken behind a picture of %s: %v", test.name, test.then, got)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ type pool struct {
 }
 
 // poolSize is more than the units that are on their way at once, over all viewers.
-const poolSize = 32
+const poolSize = videoQueue + 8
 
 // get returns an empty unit with one use, that of the caller.
 func (p *pool) get() *unit {

@@ -77,11 +77,14 @@ func TestTools(t *testing.T) {
 				if how == "indications" {
 					args = append(args, "-s")
 				}
-				out := runTool(t, "turnutils_uclient", append(args, "127.0.0.1")...)
-				if how == "channels" {
-					relayed(t, g, tc.protocol, clients*messages)
+				tries := 1
+				if tc.protocol == turn.TLS || tc.protocol == turn.DTLS {
+					tries = tlsTries
 				}
-				lost(t, out, tc.protocol == turn.TLS)
+				runs := lossless(t, tries, append(args, "127.0.0.1"))
+				if how == "channels" {
+					relayed(t, g, tc.protocol, uint64(runs*clients*messages))
+				}
 			})
 		}
 	}
@@ -106,33 +109,37 @@ func relayed(t *testing.T, g *gate, protocol string, want uint64) {
 	}
 }
 
-// lost reads turnutils_uclient's summary. Over TLS it leaves records unread that
-// came together with others, and counts them as lost with coturn's own server
-// just as with ours (5 to 9 of 100 there, of coturn 4.6, when the machine is
-// busy); what the gate counts is then the better witness.
-func lost(t *testing.T, out string, lenient bool) {
+// tlsTries is how often turnutils_uclient may try over TLS and DTLS. It leaves
+// records unread that came together with others and counts them as lost, on a
+// busy machine 5 to 9 of 100 of those that coturn 4.6's own server sends it, too.
+const tlsTries = 4
+
+// lossless runs turnutils_uclient until it reports no loss, and answers how often.
+func lossless(t *testing.T, tries int, args []string) (runs int) {
 	t.Helper()
-	found := regexp.MustCompile(`Total lost packets (\d+) \(([\d.]+)%\)`).FindStringSubmatch(out)
-	if found == nil {
-		t.Fatalf("no summary:\n%s", out)
+	var out string
+	for runs = 1; runs <= tries; runs++ {
+		out = runTool(t, "turnutils_uclient", args...)
+		found := regexp.MustCompile(`Total lost packets (\d+) .*`).FindStringSubmatch(out)
+		if found == nil {
+			t.Fatalf("no summary:\n%s", out)
+		}
+		t.Log(found[0])
+		if found[1] == "0" {
+			return runs
+		}
 	}
-	percent, err := strconv.ParseFloat(found[2], 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Log(found[0])
-	if percent > 0 && (!lenient || percent > 30) {
-		t.Errorf("%s:\n%s", found[0], out)
-	}
+	t.Errorf("packets are lost:\n%s", out)
+	return tries
 }
 
 // TestToolsSecret has coturn's client mint its credential itself.
 func TestToolsSecret(t *testing.T) {
 	g := startGate(t, nil)
 	peer := turnPeer(t, g)
-	out := runTool(t, "turnutils_uclient", "-c", "-n", "10", "-m", "1", "-e", "127.0.0.1", "-r", peer,
-		"-p", g.port(turn.UDP), "-u", "tool", "-W", gateSecret, "127.0.0.1")
-	lost(t, out, false)
+	lossless(t, 1, []string{
+		"-c", "-n", "10", "-m", "1", "-e", "127.0.0.1", "-r", peer, "-p", g.port(turn.UDP), "-u", "tool", "-W", gateSecret, "127.0.0.1",
+	})
 }
 
 // TestToolsNAT asks for addresses as tools do that find out about NATs.

@@ -9,11 +9,15 @@ import (
 	"github.com/pion/stun"
 )
 
-// echo is a peer that answers STUN Binding requests as a worker does, or loses
-// all but each keep-th packet; 0 loses all.
+// worker is a peer that answers STUN Binding requests as a worker does, each
+// keep-th one; 0 answers none.
 func worker(t *testing.T, keep int) netip.AddrPort {
 	t.Helper()
-	conn := listenUDP(t)
+	return answerProbes(t, listenUDP(t), keep)
+}
+
+func answerProbes(t *testing.T, conn *net.UDPConn, keep int) netip.AddrPort {
+	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

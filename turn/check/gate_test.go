@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"testing"
 
@@ -64,6 +65,21 @@ func TestGateWell(t *testing.T) {
 		cfg.User, cfg.Password, cfg.Secret = "", "", "another secret"
 		wantCause(t, walk(t, cfg), 401, "secret")
 	}
+}
+
+// A worker of the other family makes the check ask for a relay of that family.
+func TestGateIPv6(t *testing.T) {
+	conn, err := net.ListenUDP("udp6", &net.UDPAddr{IP: net.IPv6loopback})
+	if err != nil {
+		t.Skipf("SKIPPED: no IPv6 here: %v", err)
+	}
+	peer := answerProbes(t, conn, 1)
+	cfg := quick(gate(t, func(c *turn.Config) {
+		open(t, "["+peer.Addr().String()+"]:"+port(conn.LocalAddr()))(c)
+		c.RelayAddresses = []netip.Addr{netip.MustParseAddr("::1")}
+	})[0])
+	cfg.Worker = peer
+	wantLegs(t, walk(t, cfg), "resolve stun allocate peer data")
 }
 
 // A gate without certificate files makes one.

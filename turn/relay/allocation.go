@@ -74,7 +74,7 @@ func (l *Listener) Open(cfg AllocationConfig) (*Allocation, error) {
 	a := &Allocation{
 		listener: l, client: l.current.from, stream: l.current.stream, socket: s,
 		announced: net.UDPAddrFromAddrPort(announced),
-		loop:      r.loops[int(r.turn.Add(1))%len(r.loops)],
+		loop:      r.loops[r.turn.Add(1)%uint32(len(r.loops))],
 		inbox:     make(chan *letter, allocationInbox), done: make(chan struct{}),
 	}
 	a.bindings.Store(new([]*binding))

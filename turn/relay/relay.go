@@ -46,6 +46,7 @@ type Config struct {
 	// payload per second, both directions; 0 means no bound.
 	Bandwidth int64
 	// MaxStreams bounds the connections of each stream listener; 0 means 4096.
+	// Beyond it, a new one takes the place of one without an allocation.
 	MaxStreams int
 	// Now is the clock for expiry and rates; nil means time.Now.
 	Now func() time.Time

@@ -71,14 +71,35 @@ func (s *streams) serve(conn net.Conn) {
 	}
 }
 
+// add takes c in. When there are too many, a stranger gives way: connections
+// without an allocation must not keep those out that will have one, however many
+// somebody opens. Any of them will do, as the map gives them, for in a flood
+// hardly one is honest.
 func (s *streams) add(c *stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.conns[c.from] != nil || len(s.conns) >= s.listener.relay.cfg.MaxStreams {
+	if s.closed || s.conns[c.from] != nil {
 		return false
+	}
+	if len(s.conns) >= s.listener.relay.cfg.MaxStreams {
+		stranger := s.stranger()
+		if stranger == nil || !s.listener.relay.spawn(stranger.close) {
+			return false
+		}
+		delete(s.conns, stranger.from)
 	}
 	s.conns[c.from] = c
 	return true
+}
+
+// stranger is a connection without an allocation, or nil.
+func (s *streams) stranger() *stream {
+	for _, c := range s.conns {
+		if !c.holds() {
+			return c
+		}
+	}
+	return nil
 }
 
 func (s *streams) remove(c *stream) {

@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/library"
+	"github.com/cloudretro/cloudretro/worker/peer"
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 	"github.com/cloudretro/cloudretro/worker/room"
 	"github.com/cloudretro/cloudretro/worker/room/roomtest"
@@ -56,9 +58,11 @@ func TestABadOfferCostsNoProcess(t *testing.T) {
 func TestTheCauseOfAFailedStart(t *testing.T) {
 	for err, code := range map[error]signal.Code{
 		errors.Join(room.ErrClosed, signal.Errorf(signal.CodeFailed, "broken")): signal.CodeFailed,
-		room.ErrClosed:      signal.CodeNotFound,
-		room.ErrFull:        signal.CodeFull,
-		errors.New("other"): signal.CodeFailed,
+		room.ErrClosed:                     signal.CodeNotFound,
+		room.ErrFull:                       signal.CodeFull,
+		peer.ErrClosed:                     signal.CodeNotFound,
+		fmt.Errorf("%w: x", peer.ErrOffer): signal.CodeBadRequest,
+		errors.New("other"):                signal.CodeFailed,
 	} {
 		if got := asError(err); got.Code != code {
 			t.Errorf("%v is %v, want %v", err, got, code)

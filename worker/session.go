@@ -323,7 +323,7 @@ func asError(err error) *signal.Error {
 		return why
 	case errors.Is(err, room.ErrFull):
 		return signal.Errorf(signal.CodeFull, "%v", err)
-	case errors.Is(err, room.ErrClosed):
+	case errors.Is(err, room.ErrClosed), errors.Is(err, peer.ErrClosed):
 		return signal.Errorf(signal.CodeNotFound, "%v", err)
 	case errors.Is(err, peer.ErrOffer):
 		return signal.Errorf(signal.CodeBadRequest, "%v", err)

@@ -169,7 +169,8 @@ func (p *Peer) transport() *webrtc.DTLSTransport { return p.pc.SCTP().Transport(
 
 // Answer takes an offer, the first one or that of an ICE restart, and returns
 // the answer with all our candidates. host is how the browser reached the
-// coordinator, "" if unknown. The error wraps ErrOffer if it is the offer's fault.
+// coordinator, "" if unknown. The error wraps ErrOffer if it is the offer's fault,
+// and is ErrClosed if the peer has ended.
 func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	o, err := readOffer(offer)
 	if err != nil {
@@ -210,6 +211,11 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 // describe hands an offer to pion, which forgets the candidates of an earlier one
 // only if the credentials are others.
 func (p *Peer) describe(offer string, o offered) error {
+	select {
+	case <-p.end: // pion would begin to gather, and nothing ends that
+		return ErrClosed
+	default:
+	}
 	anew := p.described && o.credentials != p.ice
 	if p.remote += o.candidates; p.remote > maxRemote && !anew {
 		return tooManyCandidates()
@@ -335,6 +341,8 @@ func (p *Peer) finish(reason error) {
 func (p *Peer) free() {
 	p.teardown.Do(func() {
 		p.stopReading()
+		p.signalling.Lock() // an Answer that waits ends now
+		defer p.signalling.Unlock()
 		if err := p.closeConnection(); err != nil {
 			p.log.Debug("close peer connection", "error", err)
 		}

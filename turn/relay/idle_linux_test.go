@@ -149,8 +149,18 @@ func TestDTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exchange(t, newClient(t, c, false).allocate(t), peer(t, "127.0.0.1:0"))
+	player, worker := newClient(t, c, false).allocate(t), peer(t, "127.0.0.1:0")
+	exchange(t, player, worker)
 	eventually(t, "all are counted", func() bool { return l.Stats().Packets == [2]uint64{64, 64} })
+	// What is too long for a record is lost, and nothing else.
+	for _, n := range []int{maxRecord - channelHeader + 1, 65_507, 1000} {
+		if _, err := worker.WriteToUDPAddrPort(make([]byte, n), player.relayed); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, p := player.receiveData(t); len(p) != 1000 {
+		t.Errorf("%d bytes came", len(p))
+	}
 	_ = c.Close()
 	eventually(t, "the client's leaving ends its allocation", func() bool {
 		s := l.Stats()

@@ -12,6 +12,7 @@ const (
 	maxChunks     = 4                // that wait for a client: 100 ms of 20 Mbit/s
 	writePatience = 10 * time.Second // until a client that reads nothing is given up
 	openPatience  = 30 * time.Second // for a connection without an allocation
+	maxRecord     = 1 << 14          // bytes of a message over DTLS (RFC 6347 4.1)
 )
 
 // chunk is messages on their way to a stream. With Datagram framing each is
@@ -103,6 +104,9 @@ func (s *stream) push(channel uint16, payload []byte) bool {
 // enqueue queues one message, which consists of two parts.
 func (s *stream) enqueue(head, body []byte) bool {
 	n := len(head) + len(body)
+	if s.streams.framing == Datagram && n > maxRecord {
+		return false // its Write would fail, and so end the connection
+	}
 	s.mu.Lock()
 	c := s.room(2 + padded(n))
 	if c == nil {

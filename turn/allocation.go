@@ -7,7 +7,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -39,13 +41,28 @@ type allocation struct {
 	port   uint16
 	since  time.Time
 	once   sync.Once
+	ended  atomic.Bool // by pion/turn
 }
 
-// Close frees the socket, counts it out and logs what it carried. It may be
-// called more than once.
+// ReadFrom waits for what peers without a channel send. pion/turn calls it in a
+// goroutine of each allocation. When that fails it ends, by its 5-tuple, the
+// allocation that the client has, which is the next one if this was ended by
+// pion itself: that has forgotten it and has nothing left to do, so the
+// goroutine ends here.
+func (a *allocation) ReadFrom(p []byte) (int, net.Addr, error) {
+	n, from, err := a.Allocation.ReadFrom(p)
+	if err != nil && a.ended.Load() {
+		runtime.Goexit()
+	}
+	return n, from, err
+}
+
+// Close frees the socket, counts it out and logs what it carried. pion/turn
+// calls it when it has forgotten the allocation. It may be called more than once.
 func (a *allocation) Close() error {
 	var err error
 	a.once.Do(func() {
+		a.ended.Store(true)
 		err = a.Allocation.Close()
 		a.door.release(a)
 	})

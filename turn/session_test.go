@@ -327,3 +327,28 @@ func TestAnnouncement(t *testing.T) {
 		t.Error("a caller may change the gate's own list")
 	}
 }
+
+// A client gives its relay back and asks for another one at once: pion/turn,
+// which then still has to end the first, must not end the second for it.
+func TestAllocateAfterEnd(t *testing.T) {
+	g := start(t, nil)
+	c := g.call(t, 0).minted("again").allocate()
+	for i := range 300 {
+		end, again := c.build(stun.MethodRefresh, true, lifetime(0)), c.build(stun.MethodAllocate, true, overUDP())
+		c.send(end.Raw)
+		c.send(again.Raw)
+		for answered := false; !answered; {
+			answer, err := c.receive(patient)
+			if err != nil {
+				t.Fatalf("round %d: %v", i, err)
+			}
+			if code := c.code(answer); code != 0 {
+				t.Fatalf("round %d: %s: %d", i, answer.Type, code)
+			}
+			answered = answer.TransactionID == again.TransactionID
+		}
+		if code := c.ask(stun.MethodRefresh, lifetime(defaultLifetime)); code != 0 {
+			t.Fatalf("round %d: the second relay is gone: %d", i, code)
+		}
+	}
+}

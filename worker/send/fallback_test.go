@@ -148,17 +148,18 @@ func TestFallbackBlocks(t *testing.T) {
 		s, stuck, well := room(t), &pion{block: make(chan struct{})}, new(pion)
 		a := openFallback(t, s, ViewerConfig{Video: videoStream()}, stuck)
 		b := openFallback(t, s, ViewerConfig{Video: videoStream()}, well)
-		for i := range 30 {
+		for i := range 40 {
 			s.Video(Frame{Codec: packetize.H264, Data: accessUnit(500, i == 0), Key: i == 0})
 			time.Sleep(time.Second / 60)
 		}
 		synctest.Wait()
-		if n := len(well.packets()); n != 30 || b.Stats().FramesDroppedSlow != 0 {
+		if n := len(well.packets()); n != 40 || b.Stats().FramesDroppedSlow != 0 {
 			t.Errorf("%d packets, %+v", n, b.Stats())
 		}
 		close(stuck.block)
 		synctest.Wait()
-		if n := len(stuck.packets()); n != videoQueue+1 || a.Stats().FramesDroppedSlow != 1 {
+		// One that blocks, and half a second of pictures behind it.
+		if n := len(stuck.packets()); n != 32 || a.Stats().FramesDroppedSlow != 1 {
 			t.Errorf("%d packets, %+v", n, a.Stats())
 		}
 	})

@@ -3,7 +3,7 @@ package send
 import "time"
 
 const (
-	videoQueue = 24 // pictures that wait behind the one on its way; overflow: see offer
+	videoQueue = 64 // pictures that wait behind the one on its way; overflow: see offer
 	soundQueue = 16 // packets of sound; overflow: the oldest goes
 	fifoSize   = max(videoQueue, soundQueue)
 

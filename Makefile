@@ -9,11 +9,12 @@ ARGS     ?=
 RELEASE  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 IMAGE    ?= cloudretro:latest
 FUZZTIME ?= 10s
+SOAK     ?= 5m
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudretro
 LINT     := $(CACHE)/golangci-lint-v2.15.0/golangci-lint
 
 .PHONY: help play build packages go-version test test-go test-web lint fuzz e2e cluster-test image \
-	bench bench-latency bench-loss bench-play bench-room bench-send bench-turn
+	soak bench bench-latency bench-loss bench-play bench-room bench-send bench-turn
 
 help:
 	@echo "make play            install what is missing, build, run all roles (ARGS='--set key=value')"
@@ -22,6 +23,7 @@ help:
 	@echo "make lint            golangci-lint, pinned; also builds without cgo"
 	@echo "make fuzz            every fuzz target for FUZZTIME=$(FUZZTIME)"
 	@echo "make e2e             the real binary in headless Chromium"
+	@echo "make soak            the gate under load for SOAK=$(SOAK) while everything around it changes"
 	@echo "make image           container image $(IMAGE)"
 	@echo "make bench           Go benchmarks"
 	@echo "make bench-latency   key press to picture, in Chromium"
@@ -107,10 +109,15 @@ bench-room: packages
 bench-send: go-version
 	$(GO) run ./cmd/bench-send $(ARGS)
 
-# Named now so that what calls them need not change; each says what it waits for.
-cluster-test:
-	@echo "make cluster-test: there is nothing for Kubernetes in deploy/ yet" >&2; exit 1
-
 bench-turn: packages
 	@deploy/packages.sh bench
 	$(GO) run ./cmd/bench-turn $(ARGS)
+
+# A gate under load while certificates, secrets and workers change; an hour is SOAK=1h.
+soak: packages
+	@deploy/packages.sh e2e bench
+	CLOUDRETRO_E2E=1 CLOUDRETRO_SOAK=$(SOAK) $(GO) test -count=1 -timeout 0 -v -run TestSoak ./cmd/e2e
+
+# Named now so that what calls it need not change; it says what it waits for.
+cluster-test:
+	@echo "make cluster-test: there is nothing for Kubernetes in deploy/ yet" >&2; exit 1

@@ -184,16 +184,13 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	gathered := webrtc.GatheringCompletePromise(p.pc)
 	answer, err := p.pc.CreateAnswer(nil)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrOffer, err)
+		return "", p.refusal(err)
 	}
 	if err := p.pc.SetLocalDescription(answer); err != nil {
-		if errors.Is(err, webrtc.ErrUnsupportedCodec) {
-			err = fmt.Errorf("the browser does not take what we send: %s", wanted(p.video.codec))
-		}
-		return "", fmt.Errorf("%w: %w", ErrOffer, err)
+		return "", p.refusal(err)
 	}
 	if _, _, ok := p.video.bound(); !ok {
-		return "", fmt.Errorf("%w: the browser does not take %s", ErrOffer, wanted(p.video.codec))
+		return "", p.refusal(webrtc.ErrUnsupportedCodec)
 	}
 	p.agree(o.client)
 	select {
@@ -206,6 +203,15 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	}
 	video, _, _ := p.video.bound()
 	return finishAnswer(p.pc.LocalDescription().SDP, video, extraAddrs(p.owner.own, p.owner.mapped, host), p.owner.port)
+}
+
+// refusal is why an offer has no answer, in words for the page's people if it is
+// the codec.
+func (p *Peer) refusal(err error) error {
+	if errors.Is(err, webrtc.ErrUnsupportedCodec) || errors.Is(err, webrtc.ErrSenderWithNoCodecs) {
+		err = fmt.Errorf("the browser does not take what we send: %s", wanted(p.video.codec))
+	}
+	return fmt.Errorf("%w: %w", ErrOffer, err)
 }
 
 // describe hands an offer to pion, which forgets the candidates of an earlier one

@@ -8,7 +8,7 @@ import (
 	"github.com/pion/rtp"
 
 	"github.com/cloudretro/cloudretro/worker/send/batch"
-	"github.com/cloudretro/cloudretro/worker/send/estimate/estimatetest"
+	"github.com/cloudretro/cloudretro/worker/send/estimatetest"
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
 	"github.com/cloudretro/cloudretro/worker/send/seal"
 )

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cloudretro/cloudretro/worker/send/estimate/estimatetest"
+	"github.com/cloudretro/cloudretro/worker/send/estimatetest"
 	"github.com/cloudretro/cloudretro/worker/send/feedback"
 )
 

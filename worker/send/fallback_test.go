@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -262,4 +264,103 @@ func TestRunFast(t *testing.T) {
 	if got.Frames != 5 || n != 5 || got.LatencySum <= 0 {
 		t.Errorf("%+v", got)
 	}
+}
+
+// TestFallbackTooLarge has a path with a small MTU under pion's writer: what went
+// in fragments is no loss, and packets become smaller.
+func TestFallbackTooLarge(t *testing.T) {
+	var refuse atomic.Bool
+	refuse.Store(true)
+	conn := listen(t, "127.0.0.1", batch.Config{Fault: func(int) error {
+		if refuse.Load() {
+			return syscall.EMSGSIZE
+		}
+		return nil
+	}})
+	if !conn.Stats().Segmentation {
+		t.Skip("no segmentation offload here")
+	}
+	s := New(Config{})
+	w := newWatcher(t, "127.0.0.1", videoStream(), Stream{}, seal.AEADAES128GCM)
+	to := net.UDPAddrFromAddrPort(w.address())
+	write := func(h *rtp.Header, payload []byte) error {
+		b, err := (&rtp.Packet{Header: *h, Payload: payload}).Marshal()
+		if err != nil {
+			return err
+		}
+		_, err = conn.WriteTo(b, to)
+		return err
+	}
+	if err := w.Open(Path{Conn: conn, Remote: w.address(), Video: write}); err != nil {
+		t.Fatal(err)
+	}
+	turn := byHand(w.Viewer, s)
+	picture := accessUnit(10_000, true)
+	whole := func(limit int) {
+		t.Helper()
+		if !s.Video(Frame{Codec: packetize.H264, Data: picture, Key: true}) {
+			t.Fatal("not taken")
+		}
+		turn()
+		var f packetize.Frame
+		if err := f.Split(packetize.H264, picture, limit, 0); err != nil {
+			t.Fatal(err)
+		}
+		for i := range f.Len() {
+			var p rtp.Packet
+			if err := p.Unmarshal(w.raw()); err != nil || !bytes.Equal(p.Payload, f.Payload(i)) {
+				t.Fatalf("packet %d of %d bytes: %v", i, len(p.Payload), err)
+			}
+		}
+	}
+	whole(maxPayload)
+	refuse.Store(false)
+	whole(int(smaller(maxPayload)))
+	if got := w.Stats(); got.TooLarge == 0 || got.Unsent != 0 {
+		t.Errorf("%+v", got.Counts)
+	}
+}
+
+// byHand attaches a viewer of the fallback without its goroutine; turn is what that
+// would do.
+func byHand(v *Viewer, s *Sender) (turn func()) {
+	v.fall = &fallback{wake: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{})}
+	close(v.fall.done)
+	s.Attach(v)
+	o := new(output)
+	o.init(&s.cfg)
+	return func() {
+		for next := time.Duration(0); next != never; next = v.fallbackTurn(o) {
+			o.now = max(next, s.cfg.Now())
+		}
+	}
+}
+
+// TestTimerAfterTurn has a writer that takes a while: the next chunk leaves at its
+// time nevertheless, not that much later.
+func TestTimerAfterTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := room(t)
+		v := NewViewer(ViewerConfig{Video: videoStream()})
+		var left []time.Duration
+		begin := time.Now()
+		write := func(*rtp.Header, []byte) error {
+			left = append(left, time.Since(begin))
+			time.Sleep(50 * time.Microsecond)
+			return nil
+		}
+		s.Attach(v)
+		if err := v.Open(Path{Video: write}); err != nil {
+			t.Fatal(err)
+		}
+		s.Video(Frame{Codec: packetize.H264, Data: accessUnit(36*1165, true), Key: true})
+		time.Sleep(20 * time.Millisecond)
+		v.Close()
+		for _, chunk := range []int{0, 12, 24} {
+			due := time.Duration(chunk/12) * time.Millisecond
+			if late := left[chunk] - due; late > 100*time.Microsecond {
+				t.Errorf("packet %d leaves %s after its time", chunk, late)
+			}
+		}
+	})
 }

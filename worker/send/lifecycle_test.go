@@ -1,18 +1,10 @@
 package send
 
 import (
-	"bytes"
-	"net"
 	"reflect"
 	"slices"
-	"sync/atomic"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
 
 	"github.com/cloudretro/cloudretro/worker/send/batch"
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
@@ -192,76 +184,6 @@ func TestSharedSSRC(t *testing.T) {
 	}
 }
 
-// TestFallbackTooLarge has a path with a small MTU under pion's writer: what went
-// in fragments is no loss, and packets become smaller.
-func TestFallbackTooLarge(t *testing.T) {
-	var refuse atomic.Bool
-	refuse.Store(true)
-	conn := listen(t, "127.0.0.1", batch.Config{Fault: func(int) error {
-		if refuse.Load() {
-			return syscall.EMSGSIZE
-		}
-		return nil
-	}})
-	if !conn.Stats().Segmentation {
-		t.Skip("no segmentation offload here")
-	}
-	s := New(Config{})
-	w := newWatcher(t, "127.0.0.1", videoStream(), Stream{}, seal.AEADAES128GCM)
-	to := net.UDPAddrFromAddrPort(w.address())
-	write := func(h *rtp.Header, payload []byte) error {
-		b, err := (&rtp.Packet{Header: *h, Payload: payload}).Marshal()
-		if err != nil {
-			return err
-		}
-		_, err = conn.WriteTo(b, to)
-		return err
-	}
-	if err := w.Open(Path{Conn: conn, Remote: w.address(), Video: write}); err != nil {
-		t.Fatal(err)
-	}
-	turn := byHand(w.Viewer, s)
-	picture := accessUnit(10_000, true)
-	whole := func(limit int) {
-		t.Helper()
-		if !s.Video(Frame{Codec: packetize.H264, Data: picture, Key: true}) {
-			t.Fatal("not taken")
-		}
-		turn()
-		var f packetize.Frame
-		if err := f.Split(packetize.H264, picture, limit, 0); err != nil {
-			t.Fatal(err)
-		}
-		for i := range f.Len() {
-			var p rtp.Packet
-			if err := p.Unmarshal(w.raw()); err != nil || !bytes.Equal(p.Payload, f.Payload(i)) {
-				t.Fatalf("packet %d of %d bytes: %v", i, len(p.Payload), err)
-			}
-		}
-	}
-	whole(maxPayload)
-	refuse.Store(false)
-	whole(int(smaller(maxPayload)))
-	if got := w.Stats(); got.TooLarge == 0 || got.Unsent != 0 {
-		t.Errorf("%+v", got.Counts)
-	}
-}
-
-// byHand attaches a viewer of the fallback without its goroutine; turn is what that
-// would do.
-func byHand(v *Viewer, s *Sender) (turn func()) {
-	v.fall = &fallback{wake: make(chan struct{}, 1), end: make(chan struct{}), done: make(chan struct{})}
-	close(v.fall.done)
-	s.Attach(v)
-	o := new(output)
-	o.init(&s.cfg)
-	return func() {
-		for next := time.Duration(0); next != never; next = v.fallbackTurn(o) {
-			o.now = max(next, s.cfg.Now())
-		}
-	}
-}
-
 // TestPathForgets moves a viewer from a bad path to another: what was learnt of the
 // first one holds no more. The same one again changes nothing.
 func TestPathForgets(t *testing.T) {
@@ -286,58 +208,6 @@ func TestPathForgets(t *testing.T) {
 	r.turns()
 	if got := w.Stats(); got.Rate != 0 || got.RoundTrip != 0 || w.limit.Load() != maxPayload || !reflect.ValueOf(w.estimate).IsZero() {
 		t.Errorf("another path begins with what was learnt of the first: %+v", got)
-	}
-}
-
-// TestTimerAfterTurn has a writer that takes a while: the next chunk leaves at its
-// time nevertheless, not that much later.
-func TestTimerAfterTurn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := room(t)
-		v := NewViewer(ViewerConfig{Video: videoStream()})
-		var left []time.Duration
-		begin := time.Now()
-		write := func(*rtp.Header, []byte) error {
-			left = append(left, time.Since(begin))
-			time.Sleep(50 * time.Microsecond)
-			return nil
-		}
-		s.Attach(v)
-		if err := v.Open(Path{Video: write}); err != nil {
-			t.Fatal(err)
-		}
-		s.Video(Frame{Codec: packetize.H264, Data: accessUnit(36*1165, true), Key: true})
-		time.Sleep(20 * time.Millisecond)
-		v.Close()
-		for _, chunk := range []int{0, 12, 24} {
-			due := time.Duration(chunk/12) * time.Millisecond
-			if late := left[chunk] - due; late > 100*time.Microsecond {
-				t.Errorf("packet %d leaves %s after its time", chunk, late)
-			}
-		}
-	})
-}
-
-// TestReportMoment takes a turn that begins late, as one behind many viewers does:
-// both times of its report are of one moment.
-func TestReportMoment(t *testing.T) {
-	r := newRig(t, "127.0.0.1", batch.Config{})
-	w := r.watch(videoStream(), Stream{}, seal.AEADAES128GCM)
-	picture := accessUnit(500, true)
-	r.picture(picture, true)
-	pts, wall := r.now, r.wall
-	r.turns()
-	offset := w.want(picture, maxPayload)[0].Timestamp - videoTime(pts)
-	began := r.now
-	r.advance(3 * time.Millisecond)
-	r.sender.Turn(began)
-	if len(w.reports) != 1 {
-		t.Fatalf("%d reports", len(w.reports))
-	}
-	report := w.reports[0]
-	since := time.Duration(float64(report.NTPTime-ntp(wall)) / (1 << 32) * float64(time.Second))
-	if off := int32(report.RTPTime - offset - videoTime(pts+since)); off < -9 || off > 9 {
-		t.Errorf("RTP time is %d beside NTP time", off)
 	}
 }
 
@@ -387,34 +257,5 @@ func TestLeaveAmidPicture(t *testing.T) {
 	stays.want(key, maxPayload)
 	if r.sender.units.spare == nil || slices.Contains(r.sender.units.spare, nil) {
 		t.Error("no unit came back")
-	}
-}
-
-// TestReportFails counts reports that pion does not take and goes on with the next
-// one.
-func TestReportFails(t *testing.T) {
-	fails := true
-	v := NewViewer(ViewerConfig{Video: videoStream(), Report: func([]rtcp.Packet) error {
-		if fails {
-			return net.ErrClosed
-		}
-		return nil
-	}})
-	r := newRig(t, "127.0.0.1", batch.Config{})
-	r.sender.Attach(v)
-	openFast(t, v, r.conn, sink(t), seal.AEADAES128GCM)
-	for i := range 60 {
-		r.picture(accessUnit(500, i == 0), i == 0)
-		r.turns()
-	}
-	if got := v.Stats(); got.WriteErrors != 1 || got.Reports != 0 {
-		t.Errorf("%+v", got.Counts)
-	}
-	fails = false
-	r.advance(reportEvery)
-	r.picture(accessUnit(500, false), false)
-	r.turns()
-	if got := v.Stats(); got.WriteErrors != 1 || got.Reports != 1 {
-		t.Errorf("%+v", got.Counts)
 	}
 }

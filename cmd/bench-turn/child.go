@@ -11,7 +11,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
-	"strings"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -109,23 +109,50 @@ func raiseLoopback() error {
 	return nil
 }
 
-// pin binds a process, all its threads to be, to one processor. Machines with
-// one only share it.
-func pin(pid, processor int) error {
-	var set unix.CPUSet
-	set.Set(processor % runtime.NumCPU())
-	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+// Processors of the servers and of the load. Machines with one share it.
+const (
+	serverCPU = 0
+	loadCPU   = 1
+)
+
+// startPinned starts a command that has only this processor, and knows it from
+// its first moment: servers choose their number of threads by that.
+func startPinned(cmd *exec.Cmd, processor int) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := pin(0, processor); err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil { // inherits what this thread has
+		return fmt.Errorf("start process: %w", err)
+	}
+	return pin(0, loadCPU)
+}
+
+// pinAll binds all threads of this process, hence those that they will start.
+func pinAll(processor int) error {
+	tasks, err := os.ReadDir("/proc/self/task")
 	if err != nil {
 		return fmt.Errorf("list threads: %w", err)
 	}
 	for _, task := range tasks {
-		var tid int
-		if _, err := fmt.Sscan(strings.TrimSpace(task.Name()), &tid); err != nil {
-			return fmt.Errorf("read thread %q: %w", task.Name(), err)
+		tid, err := strconv.Atoi(task.Name())
+		if err == nil {
+			err = pin(tid, processor)
 		}
-		if err := unix.SchedSetaffinity(tid, &set); err != nil {
-			return fmt.Errorf("pin thread: %w", err)
+		if err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// pin binds a thread, 0 = this one, to one processor.
+func pin(tid, processor int) error {
+	var set unix.CPUSet
+	set.Set(processor % runtime.NumCPU())
+	if err := unix.SchedSetaffinity(tid, &set); err != nil {
+		return fmt.Errorf("pin thread: %w", err)
 	}
 	return nil
 }

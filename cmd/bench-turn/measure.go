@@ -36,7 +36,7 @@ func measureAll(ctx context.Context, w wire) error {
 	if runtime.NumCPU() < 2 {
 		fmt.Fprintln(os.Stderr, "bench-turn: one processor only: servers and load share it, latencies mean little")
 	}
-	if err := pin(os.Getpid(), 1); err != nil {
+	if err := pinAll(loadCPU); err != nil {
 		return err
 	}
 	servers, err := startServers(ctx)

@@ -80,13 +80,10 @@ func (s *server) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.cmd.Start(); err != nil {
-		return fmt.Errorf("start process: %w", err)
-	}
-	if err := s.ready(ctx); err != nil {
+	if err := startPinned(s.cmd, serverCPU); err != nil {
 		return err
 	}
-	return pin(s.cmd.Process.Pid, 0)
+	return s.ready(ctx)
 }
 
 // coturn is Debian's, on one relay thread for its one processor.

@@ -28,8 +28,13 @@ func (g *Gate) drainUntil(ctx context.Context) {
 			return
 		}
 	}
+	pause(ctx, lastWord)
 	g.log.Info("turn has drained")
 }
+
+// lastWord is the time that a drained gate has for the answer to the request
+// which ended the last allocation: pion sends it after that end.
+const lastWord = 100 * time.Millisecond
 
 // release counts an allocation out.
 func (g *Gate) release(a *allocation) {

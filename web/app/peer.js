@@ -14,11 +14,7 @@ export function stereo(sdp) {
   return sdp.replace(line, '$1;stereo=1');
 }
 
-/**
- * Asks for the means to measure the round trip (RFC 3611, section 4.4): without it
- * Chromium, which sends no media here, takes 100 ms for it, and a packet that is
- * lost twice stops the picture for longer than that.
- */
+/** Asks for round trips (RFC 3611): without, Chromium repeats NACKs late. */
 export function roundTrips(sdp) {
   if (/^a=rtcp-fb:.* rrtr\r?$/m.test(sdp)) return sdp;
   return sdp.replace(/^a=rtcp-fb:(\d+) nack(\r?\n)/gm, '$&a=rtcp-fb:$1 rrtr$2');

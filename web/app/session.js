@@ -7,7 +7,7 @@ import { explain, sentence } from './reasons.js';
 const PATIENCE = 1000; // ms a disconnected path may come back by itself
 const REPAIR_WAIT = 6000; // ms a new path may take before the next attempt
 const GIVE_UP = 30000; // ms without media until the session is given up
-const CLOSED_WAIT = 1500; // ms between the end of a channel or connection and its reason
+const CLOSED_WAIT = 1500; // ms from the end of a connection to its reason
 const OFFER_TIMEOUT = 6000; // ms
 const FIRST_PATH = 15000; // ms the first path may take
 const SLOW = 6000; // ms of connecting after which one should be told why
@@ -51,8 +51,7 @@ export class Session extends EventTarget {
    * @param {import('./clock.js').Clock} options.clock
    * @param {(options: {relay: boolean, on: object}) => import('./peer.js').Peer} options.makePeer
    * @param {(options: object) => Signal} [options.makeSignal]
-   * @param {{plain: boolean, learn: () => void}} [options.srtp] whether this browser is
-   *   known to lack AES-GCM
+   * @param {{plain: boolean, learn: () => void}} [options.srtp] see srtpMemory
    */
   constructor({ target, url, clock, makePeer, makeSignal = (o) => new Signal(o), srtp = { plain: false, learn() {} } }) {
     super();
@@ -191,8 +190,7 @@ export class Session extends EventTarget {
     return peer.answer(answer.sdp);
   }
 
-  // This browser lacks the cipher that the worker demands. Our seat is kept while
-  // a new connection asks for the one that all know.
+  // The browser lacks AES-GCM. Our seat is kept for a new connection without.
   async #askPlain() {
     if (this.#plain || this.#hadMedia) return;
     this.#plain = true;

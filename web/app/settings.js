@@ -45,10 +45,7 @@ export class Settings {
   }
 }
 
-/**
- * Whether this browser is known to lack AES-GCM, which workers demand first. Its
- * next version may have it.
- */
+/** Whether this version of the browser is known to lack AES-GCM. */
 export function srtpMemory(settings, userAgent) {
   const agent = userAgent.slice(0, 512);
   return {

@@ -23,15 +23,15 @@
 // default interceptors takes in the same run; below that the floor, which is
 // segmentation offload and AES-GCM alone on the same bursts. Nothing is allocated
 // but by pion, to encrypt a sender report each second. make bench-send,
-// 2026-11-22, a virtual machine with two Xeon cores (2 MB of L2 each), busy.
+// 2026-11-22, a calm virtual machine with two Xeon cores (2 MB of L2 each).
 //
 //	viewers                             1            4           16           64
-//	bursts pass whole, loopback  456   9.5x   399   9.6x   405   9.5x   582   7.2x
-//	                      floor  349          322          327          319
-//	bursts pass whole, veth      466  10.0x   435  10.6x   416   9.5x   577   8.2x
-//	                      floor  377          365          322          339
-//	cut up by the kernel, veth   859   5.3x   826   5.9x   796   5.4x   939   5.1x
-//	                      floor  737          708          623          707
+//	bursts pass whole, loopback  436   9.3x   361  10.6x   374  10.7x     -
+//	                      floor  329          301          292            -
+//	bursts pass whole, veth      451  10.2x   394  11.1x   385  12.2x   579   7.7x
+//	                      floor  350          317          308          322
+//	cut up by the kernel, veth   801   5.5x   796   5.5x   737   6.5x   860   5.5x
+//	                      floor  657          680          614          628
 package send
 
 import (

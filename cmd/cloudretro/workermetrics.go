@@ -47,6 +47,7 @@ func mediaMetrics(w *worker.Worker) prometheus.Collector {
 			return map[string]uint64{"gone": t.RefusedGone, "unknown": t.RefusedUnknown, "soon": t.RefusedSoon, "budget": t.RefusedBudget}
 		}),
 		counter("media_key_frames_asked_total", "Key frames that browsers asked for.", func(t send.Totals) uint64 { return t.KeyFramesAsked }),
+		counter("media_key_frames_refused_total", "Key frames that a browser asked for too often.", func(t send.Totals) uint64 { return t.KeyFramesRefused }),
 		counters("media_feedback_dropped_total", "RTCP packets of browsers that were not read.", "cause", func(t send.Totals) map[string]uint64 {
 			return map[string]uint64{"full": t.FeedbackDropped, "malformed": t.FeedbackBad}
 		}),

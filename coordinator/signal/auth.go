@@ -6,8 +6,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -49,13 +49,16 @@ func CheckMAC(secret, nonce, role, id, mac string) bool {
 	return hmac.Equal([]byte(MAC(secret, nonce, role, id)), []byte(mac)) && secret != ""
 }
 
-// Session is what a token says of a browser's session: enough to bind it to
-// its worker again by a coordinator that has never seen it.
+// Session is what a token says of a browser's session: enough for a coordinator
+// that has never seen it to bind it to its worker, or its place in the queue, again.
 type Session struct {
-	ID      string
-	Worker  string // "" before a game was started
-	Room    string // "" before a game was started
-	Expires time.Time
+	ID      string `json:"i"`
+	Worker  string `json:"w,omitempty"` // "" while no game was started
+	Room    string `json:"r,omitempty"` // "" while no game was started
+	Waiting int64  `json:"q,omitempty"` // ms since 1970 when it began to wait for a place, 0 = it does not
+	Game    string `json:"g,omitempty"` // that it waits for
+	User    *User  `json:"u,omitempty"` // who was signed in
+	Expires int64  `json:"e"`           // seconds since 1970
 }
 
 // Errors of VerifyToken.
@@ -64,42 +67,61 @@ var (
 	ErrTokenExpired = errors.New("the session token has expired")
 )
 
-const tokenVersion = "v1"
+const tokenVersion = "v2."
 
 // MintToken makes the token of a session: its fields and an HMAC over them.
-// The fields must be valid ids. The token is no secret between browser and
-// coordinator, but it must not be shown to others: it can take the session over.
+// The fields must be valid, see Validate. The token is no secret between browser
+// and coordinator, but it must not be shown to others: it can take the session over.
 func MintToken(secret string, s Session) string {
-	body := strings.Join([]string{
-		tokenVersion, s.ID, s.Worker, s.Room, strconv.FormatInt(s.Expires.Unix(), 10),
-	}, ".")
+	data, err := json.Marshal(s)
+	if err != nil {
+		panic("signal: encode session: " + err.Error()) // strings and numbers only
+	}
+	body := tokenVersion + base64.RawURLEncoding.EncodeToString(data)
 	return body + "." + tokenMAC(secret, body)
 }
 
 // VerifyToken checks a token and answers the session. Its errors are
 // ErrTokenInvalid and ErrTokenExpired.
 func VerifyToken(secret, token string, now time.Time) (Session, error) {
-	if len(token) > MaxText || secret == "" {
+	if len(token) > MaxToken || secret == "" {
 		return Session{}, ErrTokenInvalid
 	}
 	end := strings.LastIndexByte(token, '.')
 	if end < 0 || !hmac.Equal([]byte(tokenMAC(secret, token[:end])), []byte(token[end+1:])) {
 		return Session{}, ErrTokenInvalid
 	}
-	part := strings.Split(token[:end], ".")
-	if len(part) != 5 || part[0] != tokenVersion || !ValidID(part[1]) ||
-		(part[2] != "" && !ValidID(part[2])) || (part[3] != "" && !ValidRoomID(part[3])) {
+	body, ok := strings.CutPrefix(token[:end], tokenVersion)
+	if !ok {
 		return Session{}, ErrTokenInvalid
 	}
-	seconds, err := strconv.ParseInt(part[4], 10, 64)
-	if err != nil {
+	var s Session
+	data, err := base64.RawURLEncoding.DecodeString(body)
+	if err != nil || json.Unmarshal(data, &s) != nil || s.Validate() != nil {
 		return Session{}, ErrTokenInvalid
 	}
-	s := Session{ID: part[1], Worker: part[2], Room: part[3], Expires: time.Unix(seconds, 0)}
-	if !now.Before(s.Expires) {
+	if now.Unix() >= s.Expires {
 		return Session{}, ErrTokenExpired
 	}
 	return s, nil
+}
+
+// Validate checks ids and times.
+func (s Session) Validate() error {
+	if !ValidID(s.ID) {
+		return errors.New("session is malformed")
+	}
+	if s.Room != "" {
+		if err := checkRoom(s.Room); err != nil {
+			return err
+		}
+	}
+	if s.Game != "" {
+		if err := checkGame(s.Game); err != nil {
+			return err
+		}
+	}
+	return first(checkSession(s.Worker), checkTime("waiting", s.Waiting), checkUser(s.User))
 }
 
 // tokenMAC is separated from MAC, which uses the same secret, by its prefix:

@@ -125,7 +125,9 @@ func known(t Type) bool {
 	switch t {
 	case TypeHello, TypeStart, TypeJoin, TypeAnswer, TypeOffer, TypeCandidate, TypeResume, TypeResumed,
 		TypeLeave, TypeClosed, TypeError, TypeChallenge, TypeRegister, TypeGate, TypeAccepted,
-		TypeLibrary, TypeRooms, TypePeers, TypeDrain:
+		TypeLibrary, TypeRooms, TypePeers, TypeDrain, TypeQueued, TypeGranted, TypeServers, TypeWant, TypeLoad,
+		TypeReserve, TypeReserved, TypeCancel, TypeQueue, TypeList, TypeSessions, TypeEnd, TypeInvite, TypeInvited,
+		TypeRevoke, TypeDone:
 		return true
 	}
 	return false

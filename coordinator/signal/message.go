@@ -16,6 +16,7 @@ const (
 	MaxSDP       = 32 << 10 // bytes
 	MaxCandidate = 1 << 10  // bytes
 	MaxText      = 512      // bytes of any other text
+	MaxToken     = 1 << 10  // bytes of a session token or an invitation
 	MaxPlayers   = 8        // seats of a room
 )
 
@@ -25,7 +26,7 @@ type Type string
 // Messages between a browser and a coordinator. B is the browser, C the coordinator.
 const (
 	TypeHello     Type = "hello"     // C>B on connect: Hello
-	TypeStart     Type = "start"     // B>C: Start; answered by TypeAnswer or TypeError
+	TypeStart     Type = "start"     // B>C: Start; answered by TypeAnswer, TypeGranted, TypeQueued or TypeError
 	TypeJoin      Type = "join"      // B>C: Join; answered by TypeAnswer or TypeError
 	TypeAnswer    Type = "answer"    // C>B (and worker>C): Answer
 	TypeOffer     Type = "offer"     // B>C>worker: Offer, a new offer in a running session (ICE restart)
@@ -35,10 +36,15 @@ const (
 	TypeLeave     Type = "leave"     // B>C>worker: the session ends
 	TypeClosed    Type = "closed"    // worker>C>B: Closed, the session ended
 	TypeError     Type = "error"     // to whoever asked: Error
+	TypeQueued    Type = "queued"    // C>B: Queued, as the answer to a Start and again whenever the position changes
+	TypeGranted   Type = "granted"   // C>B: Granted, a place is held: send Start with its ticket
+	TypeServers   Type = "servers"   // B>C without payload, before an ICE restart; answered by C>B: Servers
 )
 
 // Messages between a coordinator and a worker (W) or a gate (T, role turn).
-// Start, Join, Offer, Candidate, Leave, Answer, Closed and Error travel there
+//
+// A place is taken in two steps: TypeReserve, which the worker alone decides and
+// answers at once, then TypeStart with the same ticket. Start, Join, Offer, Candidate, Leave, Answer, Closed and Error travel there
 // too, with Envelope.Session set. A worker answers Start, Join and Offer with
 // the request's ID; candidates carry none. TypeResume (C>W, no payload, not
 // answered) says that the session is reached through this coordinator from now
@@ -47,11 +53,24 @@ const (
 	TypeChallenge Type = "challenge" // C>W, C>T on connect: Challenge
 	TypeRegister  Type = "register"  // W>C: Register
 	TypeGate      Type = "gate"      // T>C: Gate
-	TypeAccepted  Type = "accepted"  // C>W, C>T: the registration holds
-	TypeLibrary   Type = "library"   // W>C: Library, when it changed
+	TypeAccepted  Type = "accepted"  // C>W, C>T: Accepted, the registration holds
+	TypeLibrary   Type = "library"   // W>C: Library, when it changed or TypeWant asked for all of it
+	TypeWant      Type = "want"      // C>W: the full Library, please; no payload
 	TypeRooms     Type = "rooms"     // W>C: Rooms, when they changed
+	TypeLoad      Type = "load"      // W>C: Load, when it changed
 	TypePeers     Type = "peers"     // C>T: Peers, whenever the set of workers changed
-	TypeDrain     Type = "drain"     // T>C: the gate opens no more relays; no payload, not answered
+	TypeDrain     Type = "drain"     // T>C without payload: the gate opens no more relays. C>W: Drain. Not answered
+	TypeReserve   Type = "reserve"   // C>W: Reserve; answered by TypeReserved or TypeError
+	TypeReserved  Type = "reserved"  // W>C: Reserved
+	TypeCancel    Type = "cancel"    // C>W: Cancel; not answered
+	TypeQueue     Type = "queue"     // C>W: Queue, which the worker passes on, as it is, to its other coordinators (W>C)
+	TypeList      Type = "list"      // C>W without payload; answered by TypeSessions
+	TypeSessions  Type = "sessions"  // W>C: Sessions
+	TypeEnd       Type = "end"       // C>W: End; answered by TypeDone or TypeError
+	TypeInvite    Type = "invite"    // C>W: Invite; answered by TypeInvited or TypeError
+	TypeInvited   Type = "invited"   // W>C: Invited
+	TypeRevoke    Type = "revoke"    // C>W: Revoke; answered by TypeDone or TypeError
+	TypeDone      Type = "done"      // W>C: what was asked for is done; no payload
 )
 
 // Envelope is what every message travels in.
@@ -61,84 +80,6 @@ type Envelope struct {
 	ID      string          `json:"id,omitempty"`      // chosen by who asks, repeated in the answer
 	Session string          `json:"session,omitempty"` // between roles only: the browser's session
 	Data    json.RawMessage `json:"data,omitempty"`
-}
-
-// ICEServer is an entry of RTCConfiguration.iceServers (W3C WebRTC 4.2.1).
-type ICEServer struct {
-	URLs       []string `json:"urls"`
-	Username   string   `json:"username,omitempty"`
-	Credential string   `json:"credential,omitempty"`
-}
-
-// Hello greets a browser.
-type Hello struct {
-	Session    string      `json:"session"`
-	Token      string      `json:"token"` // for Resume; a newer one comes with each Answer
-	ICEServers []ICEServer `json:"iceServers"`
-}
-
-// SRTPSHA1 asks for SRTP_AES128_CM_HMAC_SHA1_80 (RFC 5764, section 4.1.2) in
-// place of AES-GCM, which a worker demands first because it costs a third. A
-// browser whose DTLS knows no GCM hears CodeSRTP; its seat is kept for the moment
-// that a new connection takes: it makes one and sends its Offer with this.
-const SRTPSHA1 = "sha1"
-
-// Start opens a room for a game and takes the first seat.
-type Start struct {
-	Game string `json:"game"`
-	SDP  string `json:"sdp"`            // the browser's offer
-	SRTP string `json:"srtp,omitempty"` // "" or SRTPSHA1
-	Host string `json:"host,omitempty"` // set by the coordinator: host name the browser reached it by
-}
-
-// Join takes a seat, or a view, in a running room.
-type Join struct {
-	Room   string `json:"room"`
-	Player int    `json:"player,omitempty"` // wished seat 1..MaxPlayers; 0 = any free one, or watch
-	SDP    string `json:"sdp"`
-	SRTP   string `json:"srtp,omitempty"` // "" or SRTPSHA1
-	Host   string `json:"host,omitempty"`
-}
-
-// Offer renegotiates a running session, or brings a new connection into it.
-type Offer struct {
-	SDP  string `json:"sdp"`
-	SRTP string `json:"srtp,omitempty"` // SRTPSHA1: of the new connection after CodeSRTP
-}
-
-// Answer is a worker's yes.
-type Answer struct {
-	SDP    string `json:"sdp"`
-	Room   string `json:"room"`
-	Game   string `json:"game"`
-	Title  string `json:"title"`
-	System string `json:"system"`
-	Player int    `json:"player"`          // seat 1..n, 0 = viewer
-	Seats  int    `json:"seats"`           // seats the game has
-	Token  string `json:"token,omitempty"` // set by the coordinator for the browser
-}
-
-// Candidate is one ICE candidate; an empty one says there are no more.
-type Candidate struct {
-	Candidate     string  `json:"candidate"`
-	SDPMid        *string `json:"sdpMid,omitempty"`
-	SDPMLineIndex *uint16 `json:"sdpMLineIndex,omitempty"`
-}
-
-// Resume binds a new WebSocket to a running session.
-type Resume struct {
-	Token string `json:"token"`
-}
-
-// Resumed confirms a Resume.
-type Resumed struct {
-	Session string `json:"session"`
-	Token   string `json:"token"`
-}
-
-// Closed says why a session ended.
-type Closed struct {
-	Reason string `json:"reason"`
 }
 
 // Code classifies an Error.
@@ -155,6 +96,15 @@ const (
 	CodeDenied     Code = "denied"      // wrong secret or token
 	CodeFailed     Code = "failed"      // it broke on our side; the message says how
 	CodeSRTP       Code = "srtp"        // W>C>B, not answering anything: see SRTPSHA1
+	CodeDraining   Code = "draining"    // the worker takes no new games
+	CodeBusy       Code = "overloaded"  // the worker misses frame deadlines
+	CodeExpired    Code = "expired"     // an invitation or a place that was held has run out
+	CodeRevoked    Code = "revoked"     // an invitation was taken back by the host
+	CodeUsed       Code = "used"        // an invitation for one person has been used
+	CodeInvite     Code = "invite"      // the room is entered by invitation only
+	CodeRemoved    Code = "removed"     // the host has removed this person
+	CodeSignIn     Code = "sign-in"     // nobody is signed in, or no longer
+	CodeHost       Code = "not-host"    // only the host of the room may do that
 )
 
 // Error answers a request that could not be done. Message is for people: what
@@ -162,61 +112,4 @@ const (
 type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
-}
-
-// Game is one title of a library, as /api/games lists it.
-type Game struct {
-	ID      string `json:"id"` // [a-z0-9][a-z0-9-]{0,63}
-	Title   string `json:"title"`
-	System  string `json:"system"`
-	Players int    `json:"players,omitempty"`
-}
-
-// Room is one running game as its worker announces it.
-type Room struct {
-	ID      string `json:"id"` // lower-case base32, 26 characters
-	Game    string `json:"game"`
-	Players int    `json:"players"`
-	Viewers int    `json:"viewers"`
-}
-
-// Challenge opens the hand-shake of a worker or gate: who connects proves that
-// it knows the secret with MAC = hex(HMAC-SHA256(secret, nonce || role || id)).
-// Which secret is said by the role: secrets.worker or secrets.turn.
-type Challenge struct {
-	Nonce string `json:"nonce"` // 32 random bytes, hex
-}
-
-// Register announces a worker.
-type Register struct {
-	ID         string   `json:"id"` // random, new at each start of the worker
-	Name       string   `json:"name"`
-	Zone       string   `json:"zone,omitempty"`
-	MAC        string   `json:"mac"`
-	MediaAddrs []string `json:"mediaAddrs"` // ip:port where its media can be reached, for the gate's admission
-	MaxRooms   int      `json:"maxRooms"`
-	Games      []Game   `json:"games"`
-	Rooms      []Room   `json:"rooms"`
-}
-
-// Gate announces a turn role.
-type Gate struct {
-	ID   string   `json:"id"`
-	MAC  string   `json:"mac"`
-	URLs []string `json:"urls"` // turn: URLs; an empty host ("turn::3478?transport=udp") means: where the browser found the coordinator
-}
-
-// Library is the full list of a worker's games.
-type Library struct {
-	Games []Game `json:"games"`
-}
-
-// Rooms is the full list of a worker's rooms.
-type Rooms struct {
-	Rooms []Room `json:"rooms"`
-}
-
-// Peers is the full set of addresses that a gate may relay to.
-type Peers struct {
-	Addrs []string `json:"addrs"` // ip:port
 }

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 )
@@ -10,15 +11,30 @@ func (h Hello) Validate() error {
 	if !ValidID(h.Session) {
 		return errors.New("session is malformed")
 	}
-	if len(h.ICEServers) > MaxICEServers {
+	if len(h.Alternates) > MaxURLs {
+		return fmt.Errorf("more than %d alternates", MaxURLs)
+	}
+	for _, a := range h.Alternates {
+		if err := checkText("alternate", a, maxURL); err != nil {
+			return err
+		}
+	}
+	return first(checkServers(h.ICEServers), checkText("token", h.Token, MaxToken), checkUser(h.User))
+}
+
+// Validate checks each server and their number.
+func (s Servers) Validate() error { return checkServers(s.ICEServers) }
+
+func checkServers(servers []ICEServer) error {
+	if len(servers) > MaxICEServers {
 		return fmt.Errorf("more than %d ICE servers", MaxICEServers)
 	}
-	for _, s := range h.ICEServers {
+	for _, s := range servers {
 		if err := s.Validate(); err != nil {
 			return err
 		}
 	}
-	return checkText("token", h.Token, MaxText)
+	return nil
 }
 
 // Validate checks URLs and the lengths of the credential.
@@ -34,14 +50,22 @@ func (s ICEServer) Validate() error {
 	return errors.Join(checkText("username", s.Username, MaxText), checkText("credential", s.Credential, MaxText))
 }
 
-// Validate checks the game's id, the SDP's size, the profile and the host.
+// Validate checks ids, sizes, the profile, zones and what the coordinator sets.
 func (s Start) Validate() error {
-	return first(checkGame(s.Game), checkSDP(s.SDP), checkSRTP(s.SRTP), checkHost(s.Host))
+	if s.SDP != "" {
+		if err := checkSDP(s.SDP); err != nil {
+			return err
+		}
+	}
+	return first(checkGame(s.Game), checkSRTP(s.SRTP), checkSession(s.Ticket), checkText("zone", s.Zone, maxID),
+		checkLatencies(s.Latencies), checkHost(s.Host), checkUser(s.User))
 }
 
-// Validate checks the room's id, the seat, the SDP's size, the profile and the host.
+// Validate checks ids, the seat, sizes, the profile and what the coordinator sets.
 func (j Join) Validate() error {
-	return first(checkRoom(j.Room), checkRange("player", j.Player, 0, MaxPlayers), checkSDP(j.SDP), checkSRTP(j.SRTP), checkHost(j.Host))
+	return first(checkRoom(j.Room), checkRange("player", j.Player, 0, MaxPlayers), checkSDP(j.SDP), checkSRTP(j.SRTP),
+		checkText("invite", j.Invite, MaxToken), checkText("token", j.Token, MaxToken), checkSession(j.Replaces),
+		checkHost(j.Host), checkUser(j.User))
 }
 
 // Validate checks the SDP's size and the profile.
@@ -51,7 +75,7 @@ func (o Offer) Validate() error { return first(checkSDP(o.SDP), checkSRTP(o.SRTP
 func (a Answer) Validate() error {
 	return first(
 		checkSDP(a.SDP), checkRoom(a.Room), checkGame(a.Game),
-		checkText("title", a.Title, MaxText), checkText("system", a.System, MaxText), checkText("token", a.Token, MaxText),
+		checkText("title", a.Title, MaxText), checkText("system", a.System, MaxText), checkText("token", a.Token, MaxToken),
 		checkRange("seats", a.Seats, 0, MaxPlayers), checkRange("player", a.Player, 0, a.Seats))
 }
 
@@ -64,18 +88,23 @@ func (c Candidate) Validate() error {
 }
 
 // Validate checks the token's size; VerifyToken does the rest.
-func (r Resume) Validate() error { return checkText("token", r.Token, MaxText) }
+func (r Resume) Validate() error { return checkText("token", r.Token, MaxToken) }
 
 // Validate checks the session and the token's size.
 func (r Resumed) Validate() error {
 	if !ValidID(r.Session) {
 		return errors.New("session is malformed")
 	}
-	return checkText("token", r.Token, MaxText)
+	return checkText("token", r.Token, MaxToken)
 }
 
-// Validate checks the text.
-func (c Closed) Validate() error { return checkText("reason", c.Reason, MaxText) }
+// Validate checks the text, and the code's form.
+func (c Closed) Validate() error {
+	if c.Code != "" && !ValidID(string(c.Code)) {
+		return errors.New("code is malformed")
+	}
+	return checkText("reason", c.Reason, MaxText)
+}
 
 // Validate checks the code's form, so that newer codes pass, and the text.
 func (e *Error) Validate() error {
@@ -100,11 +129,17 @@ func (g Game) Validate() error {
 // Validate checks ids and counts.
 func (r Room) Validate() error {
 	return first(checkRoom(r.ID), checkGame(r.Game),
-		checkRange("players", r.Players, 0, MaxPlayers), checkRange("viewers", r.Viewers, 0, MaxViewers))
+		checkRange("players", r.Players, 0, MaxPlayers), checkRange("viewers", r.Viewers, 0, MaxViewers),
+		checkRange("seats", r.Seats, 0, MaxPlayers))
 }
 
-// Validate checks the nonce's form.
-func (c Challenge) Validate() error { return checkHex("nonce", c.Nonce, nonceSize) }
+// Validate checks the nonce's form and the id.
+func (c Challenge) Validate() error {
+	if !ValidID(c.Coordinator) {
+		return errors.New("coordinator is malformed")
+	}
+	return checkHex("nonce", c.Nonce, nonceSize)
+}
 
 // Validate checks forms and bounds, not the MAC.
 func (r Register) Validate() error {
@@ -121,7 +156,16 @@ func (r Register) Validate() error {
 	}
 	return first(
 		checkText("name", r.Name, MaxText), checkText("zone", r.Zone, maxID), checkHex("mac", r.MAC, macSize),
-		checkRange("maxRooms", r.MaxRooms, 0, MaxRooms), Library{r.Games}.Validate(), Rooms{r.Rooms}.Validate())
+		checkProbe(r.Probe), checkHex("library", r.Library, sha256.Size), r.Load.Validate(), Rooms{r.Rooms}.Validate())
+}
+
+// Validate checks the state and the numbers.
+func (l Load) Validate() error {
+	if l.State != StateReady && l.State != StateDraining && l.State != StateOverloaded {
+		return fmt.Errorf("state %q is none of a worker", Clip(l.State))
+	}
+	return first(checkRange("places", l.Places, 0, MaxRooms), checkRange("free", l.Free, 0, l.Places),
+		checkRange("sessions", l.Sessions, 0, MaxSessions), checkRange("late", l.Late, 0, 1000))
 }
 
 // Validate checks forms and bounds, not the MAC.
@@ -138,19 +182,6 @@ func (g Gate) Validate() error {
 		}
 	}
 	return checkHex("mac", g.MAC, macSize)
-}
-
-// Validate checks each game and their number.
-func (l Library) Validate() error {
-	if len(l.Games) > MaxGames {
-		return fmt.Errorf("more than %d games", MaxGames)
-	}
-	for _, g := range l.Games {
-		if err := g.Validate(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // Validate checks each room and their number.

@@ -143,6 +143,28 @@ func checkGame(id string) error {
 	return nil
 }
 
+// checkSession: an id that may be left out.
+func checkSession(id string) error {
+	if id != "" && !ValidID(id) {
+		return errors.New("the id of a session or ticket is malformed")
+	}
+	return nil
+}
+
+// checkProbe: an absolute http or https URL without user, query or fragment.
+func checkProbe(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	plain := err == nil && len(s) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && ValidHost(u.Hostname()) &&
+		u.User == nil && u.RawQuery == "" && u.Fragment == ""
+	if !plain {
+		return fmt.Errorf("probe %q is not like https://host/echo", Clip(s))
+	}
+	return nil
+}
+
 func checkRoom(id string) error {
 	if !ValidRoomID(id) {
 		return fmt.Errorf("room is not an id (%d characters a-z2-7)", roomIDLength)

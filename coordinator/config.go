@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -35,8 +36,50 @@ type Config struct {
 	// Origins are other origins (scheme://host[:port]) whose pages may open the
 	// browser's WebSocket; the host of the request itself always may. "*" allows all.
 	Origins []string
+	// Alternates are other addresses of this site, like "https://b.example.org",
+	// which pages turn to when this one does not answer; at most signal.MaxURLs.
+	Alternates []string
+	// SessionSecret signs session tokens and cookies; all coordinators of a site
+	// have the same. "" means Secret.
+	SessionSecret string
+	// Limits bound what strangers may ask for; of zero values the default counts.
+	Limits Limits
+	// AccessLog has every request logged, without what must stay secret.
+	AccessLog bool
 	// Logger receives what happens; nil means silence.
 	Logger *slog.Logger
 }
 
 const defaultCredentialTTL = 5 * time.Minute
+
+// Limits bound what strangers may ask of a coordinator.
+type Limits struct {
+	Pages             int // sockets of pages; 0 means 50,000
+	PagesPerAddress   int // of them from one address; 0 means 256
+	Roles             int // sockets of workers and gates; 0 means 5,000
+	StartsPerMinute   int // games that one address may start or join in a minute; 0 means 60
+	RequestsPerMinute int // requests of one address to the API in a minute; 0 means 600
+}
+
+// complete puts defaults in the place of zeros and refuses what is negative.
+func (l *Limits) complete() error {
+	for _, f := range []struct {
+		name     string
+		value    *int
+		fallback int
+	}{
+		{"pages", &l.Pages, 50_000},
+		{"pagesPerAddress", &l.PagesPerAddress, 256},
+		{"roles", &l.Roles, 5_000},
+		{"startsPerMinute", &l.StartsPerMinute, 60},
+		{"requestsPerMinute", &l.RequestsPerMinute, 600},
+	} {
+		if *f.value < 0 {
+			return fmt.Errorf("the limit of %s is %d; it cannot be negative", f.name, *f.value)
+		}
+		if *f.value == 0 {
+			*f.value = f.fallback
+		}
+	}
+	return nil
+}

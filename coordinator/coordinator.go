@@ -31,9 +31,6 @@ const (
 	idleTimeout     = 90 * time.Second
 	shutdownTimeout = 3 * time.Second
 	maxHeader       = 32 << 10
-	maxPages        = 10_000 // sockets of pages
-	maxPagesEach    = 256    // of them from one address
-	maxRoles        = 1_000  // sockets of workers and gates, which pages must not crowd out
 	maxStrangers    = 64     // of them that have not proved who they are
 	maxStrangerEach = 16     // of these from one address
 )
@@ -41,6 +38,7 @@ const (
 // Coordinator serves the page, browsers, workers and gates on one listener.
 type Coordinator struct {
 	cfg      Config
+	id       string // new at each start: roles and workers' queues know us by it
 	log      *slog.Logger
 	listener net.Listener
 	plain    net.Listener // redirects to listener, nil if there is none
@@ -54,6 +52,7 @@ type Coordinator struct {
 	pages, roles class // of sockets
 	strangers    strangers
 	budgets      *budgets
+	stats        *stats
 	turnSecrets  atomic.Pointer[[]string] // read-only
 
 	gate     sync.Mutex // guards closing against new sockets
@@ -78,11 +77,11 @@ func New(cfg Config) (*Coordinator, error) {
 	}
 	registry := newRegistry()
 	c := &Coordinator{
-		cfg: cfg, log: cfg.Logger, source: source,
-		registry: registry, sessions: newSessions(cfg.Secret, registry),
-		pages:     newClass(maxPages, maxPagesEach, signal.MaxMessage, pageQueue, allowed.allow),
-		roles:     newClass(maxRoles, maxRoles, signal.MaxInternal, roleQueue, allowNone),
-		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(),
+		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
+		registry: registry, sessions: newSessions(cfg.SessionSecret, registry),
+		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
+		roles:     newClass(cfg.Limits.Roles, cfg.Limits.Roles, signal.MaxInternal, roleQueue, allowNone),
+		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(), stats: newStats(),
 	}
 	c.turnSecrets.Store(&cfg.TURNSecrets)
 	if err := c.listen(); err != nil {
@@ -98,6 +97,15 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.Secret == "" {
 		return errors.New("the secret shared with the workers is empty; set secrets.worker")
+	}
+	if cfg.SessionSecret == "" {
+		cfg.SessionSecret = cfg.Secret
+	}
+	if len(cfg.Alternates) > signal.MaxURLs {
+		return fmt.Errorf("more than %d alternates", signal.MaxURLs)
+	}
+	if err := cfg.Limits.complete(); err != nil {
+		return err
 	}
 	if len(cfg.TURNSecrets) == 0 {
 		cfg.TURNSecrets = []string{credential.Derive(cfg.Secret, credential.LabelTURN)}

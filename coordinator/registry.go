@@ -34,12 +34,12 @@ func newRegistry() *registry {
 
 // addWorker registers a link and answers the one it replaces: the same worker
 // reconnected before its old connection was missed.
-func (r *registry) addWorker(w *workerLink, games []signal.Game, rooms []signal.Room) (old *workerLink) {
+func (r *registry) addWorker(w *workerLink, rooms []signal.Room) (old *workerLink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old = r.workers[w.id]
 	r.workers[w.id] = w
-	w.games, w.rooms = byID(games), roomIDs(rooms)
+	w.rooms = roomIDs(rooms)
 	r.rebuild()
 	r.pushPeers()
 	close(r.changed)
@@ -64,6 +64,12 @@ func (r *registry) setGames(w *workerLink, games []signal.Game) {
 	defer r.mu.Unlock()
 	w.games = byID(games)
 	r.rebuild()
+}
+
+func (r *registry) setLoad(w *workerLink, load signal.Load) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w.load = load
 }
 
 func (r *registry) setRooms(w *workerLink, rooms []signal.Room) {
@@ -108,7 +114,7 @@ func (r *registry) forGame(game string) ([]*workerLink, error) {
 	var loads []load
 	for id, w := range r.workers {
 		if _, ok := w.games[game]; ok {
-			loads = append(loads, load{worker: id, rooms: len(w.rooms), starting: w.starting, maxRooms: w.maxRooms})
+			loads = append(loads, load{worker: id, rooms: len(w.rooms), starting: w.starting, maxRooms: w.load.Places})
 		}
 	}
 	if len(loads) == 0 {
@@ -119,6 +125,11 @@ func (r *registry) forGame(game string) ([]*workerLink, error) {
 		links = append(links, r.workers[l.worker])
 	}
 	return links, nil
+}
+
+// candidates is who to ask for a place, in order.
+func (r *registry) candidates(game, _ string, _ map[string]int) ([]*workerLink, error) {
+	return r.forGame(game)
 }
 
 // forRoom is the worker that has the room.

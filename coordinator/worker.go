@@ -23,12 +23,13 @@ const (
 // rooms, starting) belongs to the registry and is guarded by its mutex.
 type workerLink struct {
 	id, name   string
+	zone       string
 	mediaAddrs []string
-	maxRooms   int
 	sock       *socket
 
 	games    map[string]signal.Game
 	rooms    map[string]struct{}
+	load     signal.Load
 	starting int
 
 	mu      sync.Mutex
@@ -54,6 +55,28 @@ func (w *workerLink) expect() (id string, answer <-chan signal.Envelope, forget 
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.pending, id)
+	}
+}
+
+// ask sends a request and waits for its answer, at most patience. Its error is
+// an *signal.Error.
+func (w *workerLink) ask(
+	ctx context.Context, t signal.Type, session string, payload any, patience time.Duration,
+) (signal.Envelope, error) {
+	id, answer, forget := w.expect()
+	defer forget()
+	w.sock.send(encode(t, id, session, payload))
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case e := <-answer:
+		return e, nil
+	case <-timeout.C:
+		return signal.Envelope{}, signal.Errorf(signal.CodeFailed, "the worker did not answer within %s; try again", patience.Round(time.Second))
+	case <-w.sock.done:
+		return signal.Envelope{}, signal.Errorf(signal.CodeNoWorker, "the worker went away; try again")
+	case <-ctx.Done():
+		return signal.Envelope{}, signal.Errorf(signal.CodeFailed, "the coordinator is stopping; try again")
 	}
 }
 
@@ -125,16 +148,16 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 // runWorker serves a worker that has proved itself until its socket ends.
 func (c *Coordinator) runWorker(ctx context.Context, sock *socket, reg signal.Register) {
 	w := &workerLink{
-		id: reg.ID, name: reg.Name, mediaAddrs: reg.MediaAddrs, maxRooms: reg.MaxRooms,
+		id: reg.ID, name: reg.Name, zone: reg.Zone, mediaAddrs: reg.MediaAddrs, load: reg.Load,
 		sock: sock, pending: map[string]chan signal.Envelope{},
 	}
 	log := c.log.With("worker", w.id, "name", w.name)
-	sock.send(encode(signal.TypeAccepted, "", "", nil))
-	if old := c.registry.addWorker(w, reg.Games, reg.Rooms); old != nil {
+	sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: true}))
+	if old := c.registry.addWorker(w, reg.Rooms); old != nil {
 		old.sock.cut(closeReplaced, "the worker connected again")
 	}
 	c.sessions.rebind(w)
-	log.Info("worker joined", "games", len(reg.Games), "rooms", len(reg.Rooms), "maxRooms", reg.MaxRooms)
+	log.Info("worker joined", "zone", reg.Zone, "rooms", len(reg.Rooms), "places", reg.Load.Places)
 	for {
 		data, err := sock.read()
 		if err != nil {
@@ -160,14 +183,20 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 		if err != nil {
 			return err
 		}
-		c.registry.setGames(w, library.Games)
+		c.registry.setGames(w, library.Put)
 	case signal.TypeRooms:
 		rooms, err := signal.Read[signal.Rooms](e)
 		if err != nil {
 			return err
 		}
 		c.registry.setRooms(w, rooms.Rooms)
-	case signal.TypeAnswer:
+	case signal.TypeLoad:
+		load, err := signal.Read[signal.Load](e)
+		if err != nil {
+			return err
+		}
+		c.registry.setLoad(w, load)
+	case signal.TypeAnswer, signal.TypeReserved, signal.TypeSessions, signal.TypeInvited, signal.TypeDone:
 		if !w.resolve(e) {
 			c.log.Debug("late answer of a worker", "worker", w.id, "session", e.Session)
 		}
@@ -223,7 +252,7 @@ func (c *Coordinator) serveRole(
 		}
 		defer proved()
 		nonce := signal.NewNonce()
-		sock.send(encode(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce}))
+		sock.send(encode(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce, Coordinator: c.id}))
 		_ = sock.conn.SetReadDeadline(time.Now().Add(handshakeTimeout)) // an error comes again from read
 		data, err := sock.read()
 		if err != nil {

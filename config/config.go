@@ -33,8 +33,11 @@ type Server struct {
 
 // Coordinator is the door: page, API and WebSockets.
 type Coordinator struct {
-	Server  Page     `yaml:"server"`
-	Origins []string `yaml:"origins"` // further origins whose pages may open the WebSocket
+	Server     Page     `yaml:"server"`
+	Origins    []string `yaml:"origins"`    // further origins whose pages may open the WebSocket
+	Alternates []string `yaml:"alternates"` // origins of this same site that pages turn to when this one is silent
+	SignIn     SignIn   `yaml:"signIn"`
+	Limits     Limits   `yaml:"limits"`
 }
 
 // Worker is the house: the role that owns rooms.
@@ -49,13 +52,15 @@ type Worker struct {
 type Network struct {
 	CoordinatorAddress []string `yaml:"coordinatorAddress"` // host:port or URL of every coordinator
 	PublicAddress      string   `yaml:"publicAddress"`      // IP or host name that browsers reach, "" = each local one
+	ProbeAddress       string   `yaml:"probeAddress"`       // URL by which browsers measure the way to the zone, "" = the worker's own probe
 	Zone               string   `yaml:"zone"`
 }
 
 // Rooms bounds what one worker runs.
 type Rooms struct {
-	Max   int           `yaml:"max"`   // rooms at once, 0 = two for each CPU
-	Grace time.Duration `yaml:"grace"` // how long a room outlives its last viewer
+	Max        int           `yaml:"max"`        // rooms at once, 0 = two for each CPU
+	Grace      time.Duration `yaml:"grace"`      // how long a room outlives its last viewer
+	DrainGrace time.Duration `yaml:"drainGrace"` // how long a worker that is told to end waits for its games
 }
 
 // WebRTC is the media side of a worker.
@@ -177,19 +182,22 @@ type User struct {
 
 // Secrets are what roles prove themselves with.
 type Secrets struct {
-	Worker string   `yaml:"worker" secret:"true"`
-	Turn   []string `yaml:"turn" secret:"true"` // the newest first, empty = derived from Worker
+	Worker  string   `yaml:"worker" secret:"true"`
+	Turn    []string `yaml:"turn" secret:"true"`    // the newest first, empty = derived from Worker
+	Session string   `yaml:"session" secret:"true"` // "" = derived from Worker
 }
 
 // Ops is the operators' door.
 type Ops struct {
 	Address string `yaml:"address"` // [host]:port, "" = off
+	PProf   bool   `yaml:"pprof"`   // profiles at /debug/pprof/
 }
 
 // Log is what goes to standard error.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error
 	Format string `yaml:"format"` // text or json
+	Access bool   `yaml:"access"` // a line for each request to the coordinator
 }
 
 //go:embed default.yaml

@@ -103,7 +103,7 @@ func TestPrecedence(t *testing.T) {
 		})
 	}
 	cfg := mustLoad(t, Sources{Files: []string{first}, Environ: env})
-	if cfg.Log != (Log{"warn", "json"}) || cfg.Worker.Network.Zone != "eu" || cfg.Worker.Server.Address != ":9000" {
+	if cfg.Log != (Log{Level: "warn", Format: "json"}) || cfg.Worker.Network.Zone != "eu" || cfg.Worker.Server.Address != ":9000" {
 		t.Errorf("layers do not add up: %+v %+v", cfg.Log, cfg.Worker)
 	}
 }

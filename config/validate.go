@@ -39,6 +39,7 @@ func (c Config) validate() Problems {
 	for i, s := range c.Secrets.Turn {
 		v.secret(index("secrets.turn", i), s)
 	}
+	v.secret("secrets.session", c.Secrets.Session)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	return v.problems
@@ -50,14 +51,17 @@ func (v *validator) roles(c Config) {
 	for i, origin := range c.Coordinator.Origins {
 		v.origin(index("coordinator.origins", i), origin)
 	}
+	v.door(c.Coordinator)
 	v.address("worker.server.address", c.Worker.Server.Address)
 	v.peers("worker.network.coordinatorAddress", c.Worker.Network.CoordinatorAddress)
 	v.host("worker.network.publicAddress", c.Worker.Network.PublicAddress)
+	v.probe("worker.network.probeAddress", c.Worker.Network.ProbeAddress)
 	if zone := c.Worker.Network.Zone; zone != "" && !validName(zone) {
 		v.add("worker.network.zone", "%q; 1 to 32 of a-z, 0-9 and - are allowed", zone)
 	}
 	between(v, "worker.rooms.max", c.Worker.Rooms.Max, 0, 1000)
 	between(v, "worker.rooms.grace", c.Worker.Rooms.Grace, 0, 24*time.Hour)
+	between(v, "worker.rooms.drainGrace", c.Worker.Rooms.DrainGrace, 0, 24*time.Hour)
 	if c.Ops.Address != "" {
 		v.address("ops.address", c.Ops.Address)
 	}

@@ -57,7 +57,7 @@ type Limits struct {
 	Pages             int // sockets of pages; 0 means 50,000
 	PagesPerAddress   int // of them from one address; 0 means 256
 	Roles             int // sockets of workers and gates; 0 means 5,000
-	StartsPerMinute   int // games that one address may start or join in a minute; 0 means 60
+	StartsPerMinute   int // games that one address may start in a minute; 0 means 30
 	RequestsPerMinute int // requests of one address to the API in a minute; 0 means 600
 }
 
@@ -71,7 +71,7 @@ func (l *Limits) complete() error {
 		{"pages", &l.Pages, 50_000},
 		{"pagesPerAddress", &l.PagesPerAddress, 256},
 		{"roles", &l.Roles, 5_000},
-		{"startsPerMinute", &l.StartsPerMinute, 60},
+		{"startsPerMinute", &l.StartsPerMinute, 30},
 		{"requestsPerMinute", &l.RequestsPerMinute, 600},
 	} {
 		if *f.value < 0 {

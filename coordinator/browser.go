@@ -137,7 +137,7 @@ func (b *browser) start(ctx context.Context, e signal.Envelope) error {
 	if err != nil {
 		return err
 	}
-	workers, err := b.c.registry.forGame(start.Game)
+	workers, err := b.c.registry.candidates(start.Game, start.Zone, start.Latencies)
 	if err != nil {
 		return err
 	}
@@ -236,7 +236,7 @@ func (b *browser) resume(ctx context.Context, e signal.Envelope) error {
 	if err != nil {
 		return err
 	}
-	token, err := signal.VerifyToken(b.c.cfg.Secret, resume.Token, time.Now())
+	token, err := signal.VerifyToken(b.c.cfg.SessionSecret, resume.Token, time.Now())
 	if err != nil {
 		return signal.Errorf(signal.CodeDenied, "%v; start again from the menu", err)
 	}

@@ -61,7 +61,7 @@ func (t *sessions) open(sock *socket, host string) *session {
 // token is what resumes s. t.mu is held.
 func (t *sessions) token(s *session) string {
 	return signal.MintToken(t.secret, signal.Session{
-		ID: s.id, Worker: s.worker, Room: s.room, Expires: time.Now().Add(tokenTTL),
+		ID: s.id, Worker: s.worker, Room: s.room, Expires: time.Now().Add(tokenTTL).Unix(),
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/uplink"
 	"github.com/cloudretro/cloudretro/worker/peer"
 	"github.com/cloudretro/cloudretro/worker/room"
 	"github.com/cloudretro/cloudretro/worker/send/seal"
@@ -27,7 +28,7 @@ const (
 type session struct {
 	worker *Worker
 	id     string
-	link   atomic.Pointer[link]
+	link   atomic.Pointer[uplink.Link]
 	inbox  chan signal.Envelope
 	ended  chan room.Leave // from the room; capacity 2, for one with Again and the last
 
@@ -70,7 +71,7 @@ func (t *sessions) close() {
 func (t *sessions) wait() { t.group.Wait() }
 
 // start makes a session and runs it with the message that asked for it.
-func (t *sessions) start(w *Worker, l *link, e signal.Envelope) error {
+func (t *sessions) start(w *Worker, l *uplink.Link, e signal.Envelope) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch {
@@ -91,36 +92,6 @@ func (t *sessions) start(w *Worker, l *link, e signal.Envelope) error {
 		delete(t.byID, s.id)
 	})
 	return nil
-}
-
-// handle takes one message of a coordinator. An error goes back to it.
-func (w *Worker) handle(l *link, e signal.Envelope) error {
-	switch e.Type {
-	case signal.TypeStart, signal.TypeJoin, signal.TypeOffer, signal.TypeCandidate, signal.TypeLeave, signal.TypeResume:
-	case signal.TypeError:
-		l.log.Debug("coordinator reports an error", "data", signal.Clip(string(e.Data)))
-		return nil
-	default:
-		return signal.Errorf(signal.CodeBadRequest, "a coordinator does not send %q to a worker", e.Type)
-	}
-	if e.Session == "" {
-		return signal.Errorf(signal.CodeBadRequest, "%s lacks a session", e.Type)
-	}
-	if e.Type == signal.TypeStart || e.Type == signal.TypeJoin {
-		return w.sessions.start(w, l, e)
-	}
-	s := w.sessions.find(e.Session)
-	switch {
-	case s != nil:
-		s.link.Store(l)
-		return s.post(e)
-	case e.Type == signal.TypeResume:
-		l.send(signal.TypeClosed, "", e.Session, signal.Closed{Reason: "the session has ended"})
-		return nil
-	case e.Type == signal.TypeOffer:
-		return signal.Errorf(signal.CodeNotFound, "the session has ended")
-	}
-	return nil // a candidate or a leave that crossed the end
 }
 
 func (s *session) post(e signal.Envelope) error {
@@ -189,7 +160,7 @@ func (s *session) log() {
 }
 
 func (s *session) tell(t signal.Type, id string, payload any) {
-	s.link.Load().send(t, id, s.id, payload)
+	s.link.Load().Send(t, id, s.id, payload)
 }
 
 // begin takes a place in a new room or a running one.
@@ -204,7 +175,7 @@ func (s *session) begin(e signal.Envelope) (signal.Answer, error) {
 		if err := peer.CheckOffer(start.SDP); err != nil { // before it costs a process
 			return signal.Answer{}, err
 		}
-		r, err := s.worker.openRoom(ctx, start.Game)
+		r, err := s.worker.openRoom(ctx, start)
 		if err != nil {
 			return signal.Answer{}, err
 		}

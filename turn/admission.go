@@ -20,8 +20,8 @@ const (
 // maxHeld bounds the admissions that one client holds.
 const maxHeld = 256
 
-// Source knows the media addresses of live workers: a coordinator's registry, or
-// what else follows them.
+// Source knows the media addresses of live workers: the coordinators, or what
+// else follows them.
 type Source interface {
 	// String names the source in logs; it must differ from that of others.
 	String() string

@@ -31,7 +31,8 @@ type Config struct {
 	Users []User
 	// Peers may be relayed to besides the workers that sources list.
 	Peers []Peer
-	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL).
+	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL). A
+	// name may stand for several; all are joined.
 	Coordinators []string
 	// Sources list workers besides the coordinators.
 	Sources []Source

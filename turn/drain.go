@@ -32,6 +32,16 @@ func (g *Gate) drainUntil(ctx context.Context) {
 	g.log.Info("turn has drained")
 }
 
+// pause waits, at most until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
 // lastWord is the time that a drained gate has for the answer to the request
 // which ended the last allocation: pion sends it after that end.
 const lastWord = 100 * time.Millisecond

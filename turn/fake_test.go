@@ -58,11 +58,16 @@ func start(t *testing.T, change func(*Config)) gate {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return gate{g, run(t, g)}
+}
+
+// run runs a gate until stop is called or the test ends.
+func run(t *testing.T, g *Gate) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- g.Run(ctx) }()
 	var once sync.Once
-	stop := func() {
+	stop = func() {
 		once.Do(func() {
 			cancel()
 			if err := <-done; err != nil {
@@ -71,7 +76,7 @@ func start(t *testing.T, change func(*Config)) gate {
 		})
 	}
 	t.Cleanup(stop)
-	return gate{g, stop}
+	return stop
 }
 
 type testWriter struct{ t *testing.T }
@@ -142,6 +147,7 @@ func peerOf(conn *net.UDPConn) Peer {
 // coordinator is a fake one at /ws/turn.
 type coordinator struct {
 	*httptest.Server
+	id     string
 	secret string
 
 	mu      sync.Mutex
@@ -153,7 +159,7 @@ type coordinator struct {
 }
 
 func newCoordinator(t *testing.T, secret string, peers ...string) *coordinator {
-	c := &coordinator{secret: secret, conns: map[*websocket.Conn]struct{}{}, peers: peers}
+	c := &coordinator{id: signal.NewID(), secret: secret, conns: map[*websocket.Conn]struct{}{}, peers: peers}
 	c.Server = httptest.NewServer(http.HandlerFunc(c.serve))
 	t.Cleanup(c.close)
 	return c
@@ -180,7 +186,7 @@ func (c *coordinator) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.Close()
 	nonce := signal.NewNonce()
-	say(conn, signal.TypeChallenge, signal.Challenge{Nonce: nonce})
+	say(conn, signal.TypeChallenge, signal.Challenge{Nonce: nonce, Coordinator: c.id})
 	_, data, err := conn.ReadMessage()
 	if err != nil {
 		return
@@ -236,6 +242,13 @@ func (c *coordinator) drop() {
 	for conn := range c.conns {
 		conn.Close()
 	}
+}
+
+// forget forgets what gates have said.
+func (c *coordinator) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.said = nil
 }
 
 // heard says whether a gate has sent a message of a type.

@@ -77,14 +77,13 @@ func New(cfg Config) (*Gate, error) {
 	g.admission = newAdmission(cfg.Peers, g.own)
 	g.drain, g.begin = context.WithCancel(context.Background())
 	g.sources = append(g.sources, cfg.Sources...)
-	for _, address := range cfg.Coordinators {
-		u, err := signal.URL(address, "/ws/turn")
-		if err != nil {
-			return nil, fmt.Errorf("turn: %w", err)
-		}
-		g.sources = append(g.sources, &registry{gate: g, target: u})
+	coordinators, err := newCoordinators(g, cfg.Coordinators)
+	if err != nil {
+		return nil, err
 	}
-	var err error
+	if len(cfg.Coordinators) > 0 {
+		g.sources = append(g.sources, coordinators)
+	}
 	g.relay, err = relay.New(relay.Config{Admission: g.admission, Loops: cfg.Sockets, Logger: cfg.Logger})
 	if err != nil {
 		return nil, fmt.Errorf("turn: %w", err)

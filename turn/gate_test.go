@@ -1,14 +1,12 @@
 package turn
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/turn/credential"
 	"github.com/cloudretro/cloudretro/turn/relay"
 )
@@ -246,23 +244,6 @@ func TestTriesEachSecretAtTheCoordinator(t *testing.T) {
 	}
 	c.mu.Unlock()
 	g.stop()
-}
-
-func TestAttendErrors(t *testing.T) {
-	c := newCoordinator(t, "other")
-	g := start(t, nil)
-	target, err := signal.URL(c.URL, "/ws/turn")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var refused *signal.Error
-	none := func([]netip.AddrPort) {}
-	if accepted, err := (&registry{g.Gate, target}).attend(t.Context(), secret, none); accepted || !errors.As(err, &refused) || refused.Code != signal.CodeDenied {
-		t.Errorf("with a wrong secret: %v, %v", accepted, err)
-	}
-	if _, err := (&registry{g.Gate, strings.TrimSuffix(target, "turn")}).attend(t.Context(), secret, none); err == nil {
-		t.Error("at a wrong path")
-	}
 }
 
 // Run ends with open allocations, without a leak (see TestMain), and frees its port.

@@ -1,187 +1,219 @@
 package turn
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/netip"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/gorilla/websocket"
-
+	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/uplink"
 )
 
-// Times of the connection to a coordinator.
-const (
-	firstBackoff     = 250 * time.Millisecond
-	maxBackoff       = 5 * time.Second
-	handshakeTimeout = 10 * time.Second
-	readPatience     = 60 * time.Second // coordinators ping every 20 s
-	writeTimeout     = 10 * time.Second
-)
+// listGrace is how long the list of a coordinator that is gone stays in force,
+// and how long another one must have been joined to be trusted to know all
+// workers: those that lost a coordinator need a moment to be back.
+const listGrace = time.Minute
 
-// registry is the Source that a coordinator is: it lists the workers that have
-// joined it. Towards it the gate announces its URLs, and its end.
-type registry struct {
-	gate   *Gate
-	target string // WebSocket URL
+// maxLost bounds the lists of coordinators that are gone: one that ends again
+// and again has another id each time. The oldest goes first.
+const maxLost = 16
+
+// gather is the time for which further changes are taken together: a thousand
+// workers join a coordinator that has just started within a second.
+const gather = 50 * time.Millisecond
+
+// coordinators is the Source that all coordinators are together: a worker is
+// live if any of them lists it. Towards them the gate announces its URLs, and
+// its end.
+//
+// Games outlive coordinators. So the list of one that is gone stays in force
+// for listGrace, and longer while no other is there that has been for as long.
+type coordinators struct {
+	gate    *Gate
+	keeper  *uplink.Keeper
+	grace   time.Duration
+	changed chan struct{} // capacity 1
+
+	mu    sync.Mutex
+	lists map[string]*workerList // by coordinator
 }
 
-var _ Source = (*registry)(nil)
+var _ Source = (*coordinators)(nil)
 
-// String is the coordinator's URL.
-func (r *registry) String() string { return r.target }
-
-// Watch keeps a connection to the coordinator until ctx ends. If it refuses one
-// secret, the next is tried.
-func (r *registry) Watch(ctx context.Context, update func([]netip.AddrPort)) {
-	log := r.gate.log.With("coordinator", r.target)
-	backoff, secret, said := firstBackoff, 0, ""
-	for ctx.Err() == nil {
-		secrets := r.gate.keyring.now.Load().secrets
-		accepted, err := r.attend(ctx, secrets[secret%len(secrets)], update)
-		if ctx.Err() != nil {
-			return
-		}
-		if accepted {
-			backoff, said = firstBackoff, ""
-		}
-		var refused *signal.Error
-		if errors.As(err, &refused) && refused.Code == signal.CodeDenied {
-			secret++
-		}
-		if text := err.Error(); text != said { // once, not at each attempt
-			log.Warn("no connection to the coordinator, trying on", "cause", err)
-			said = text
-		}
-		pause(ctx, backoff/2+rand.N(backoff/2+1))
-		backoff = min(2*backoff, maxBackoff)
-	}
+// workerList is what one coordinator said last.
+type workerList struct {
+	addrs []netip.AddrPort
+	since time.Time // it has been joined
+	lost  time.Time // zero while it is joined
 }
 
-// pause waits, at most until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// attend makes one connection and stays until it ends. The error is never nil;
-// accepted says whether the coordinator took us.
-func (r *registry) attend(ctx context.Context, secret string, update func([]netip.AddrPort)) (accepted bool, err error) {
-	dialer := websocket.Dialer{HandshakeTimeout: handshakeTimeout}
-	conn, response, err := dialer.DialContext(ctx, r.target, nil)
-	if response != nil && response.Body != nil {
-		defer response.Body.Close()
-	}
+// newCoordinators makes the source of the coordinators at these addresses.
+func newCoordinators(g *Gate, addresses []string) (*coordinators, error) {
+	found, err := discovery.New(addresses, g.log)
 	if err != nil {
-		return false, fmt.Errorf("connect: %w", err)
+		return nil, fmt.Errorf("turn: %w", err)
 	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	conn.SetReadLimit(signal.MaxInternal)
-	if err := r.prove(conn, secret); err != nil {
-		return false, err
-	}
-	r.gate.log.Info("joined coordinator", "coordinator", r.target)
-	// From here on this is the only writer of messages.
-	told := make(chan struct{})
-	stop := context.AfterFunc(r.gate.drain, func() {
-		defer close(told)
-		if err := send(conn, signal.TypeDrain, nil); err != nil { // it sees us leave instead
-			r.gate.log.Debug("coordinator not told of the drain", "coordinator", r.target, "cause", err)
-		}
-	})
-	defer func() {
-		if !stop() {
-			<-told
-		}
-	}()
-	conn.SetPingHandler(func(data string) error {
-		_ = conn.SetReadDeadline(time.Now().Add(readPatience)) // the next read tells
-		_ = conn.WriteControl(websocket.PongMessage, []byte(data), time.Now().Add(writeTimeout))
-		return nil
-	})
-	for {
-		e, err := receive(conn, readPatience)
-		if err != nil {
-			return true, err
-		}
-		if e.Type != signal.TypePeers {
-			continue // a newer coordinator may say more
-		}
-		list, err := signal.Read[signal.Peers](e)
-		if err != nil {
-			return true, err
-		}
-		update(parseAddrs(list.Addrs))
-	}
+	c := &coordinators{gate: g, grace: listGrace, changed: make(chan struct{}, 1), lists: map[string]*workerList{}}
+	c.keeper = uplink.New(uplink.Role{
+		Path: "/ws/turn", Introduce: c.introduce, Joined: c.joined, Message: c.take, Left: c.left, Logger: g.log,
+	}, found)
+	return c, nil
 }
 
-// prove answers the challenge and waits to be accepted.
-func (r *registry) prove(conn *websocket.Conn, secret string) error {
-	e, err := receive(conn, handshakeTimeout)
-	if err != nil {
-		return err
-	}
-	challenge, err := signal.Read[signal.Challenge](e)
-	if err != nil {
-		return err
-	}
-	g := r.gate
-	err = send(conn, signal.TypeGate, signal.Gate{
+// String is part of Source.
+func (c *coordinators) String() string { return "coordinators" }
+
+// Watch is part of Source.
+func (c *coordinators) Watch(ctx context.Context, update func([]netip.AddrPort)) {
+	var group sync.WaitGroup
+	group.Go(func() { _ = c.keeper.Run(ctx) }) // its error is always nil
+	group.Go(func() { c.publish(ctx, update) })
+	group.Wait()
+}
+
+// introduce proves one of the secrets; if a coordinator refuses it, the next is
+// tried.
+func (c *coordinators) introduce(challenge signal.Challenge, attempt int) (signal.Type, any) {
+	g := c.gate
+	secrets := g.keyring.now.Load().secrets
+	secret := secrets[attempt%len(secrets)]
+	return signal.TypeGate, signal.Gate{
 		ID: g.id, MAC: signal.MAC(secret, challenge.Nonce, signal.RoleGate, g.id), URLs: g.urls,
-	})
-	if err != nil {
-		return fmt.Errorf("announce: %w", err)
 	}
-	e, err = receive(conn, handshakeTimeout)
-	if err != nil {
-		return err
-	}
-	switch e.Type {
-	case signal.TypeAccepted:
-		return nil
-	case signal.TypeError:
-		refused, err := signal.Read[signal.Error](e)
-		if err != nil {
-			return err
-		}
-		return &refused
-	}
-	return fmt.Errorf("the coordinator answered with %q", e.Type)
 }
 
-// send writes one message.
-func send(conn *websocket.Conn, t signal.Type, payload any) error {
-	data, err := signal.Encode(t, "", "", payload)
+func (c *coordinators) joined(l *uplink.Link, _ signal.Accepted) {
+	c.mu.Lock()
+	list := c.lists[l.Coordinator()]
+	if list == nil {
+		list = &workerList{}
+		c.lists[l.Coordinator()] = list
+	}
+	list.since, list.lost = time.Now(), time.Time{}
+	c.mu.Unlock()
+	if c.gate.drain.Err() != nil {
+		l.Announce("drain", drains)
+	}
+}
+
+func (c *coordinators) left(l *uplink.Link) {
+	c.mu.Lock()
+	c.lists[l.Coordinator()].lost = time.Now()
+	c.boundLost()
+	c.mu.Unlock()
+	c.note()
+}
+
+// boundLost drops the list that was lost first if there are too many.
+func (c *coordinators) boundLost() {
+	n, oldest := 0, ""
+	for id, list := range c.lists {
+		if list.lost.IsZero() {
+			continue
+		}
+		n++
+		if oldest == "" || list.lost.Before(c.lists[oldest].lost) {
+			oldest = id
+		}
+	}
+	if n > maxLost {
+		delete(c.lists, oldest)
+	}
+}
+
+// take is what coordinators say. A newer one may say more than we know.
+func (c *coordinators) take(l *uplink.Link, e signal.Envelope) error {
+	if e.Type != signal.TypePeers {
+		return nil
+	}
+	peers, err := signal.Read[signal.Peers](e)
 	if err != nil {
 		return err
 	}
-	if err := conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
-		return fmt.Errorf("set write deadline: %w", err)
-	}
-	if err := conn.WriteMessage(websocket.TextMessage, data); err != nil {
-		return fmt.Errorf("write: %w", err)
-	}
+	addrs := parseAddrs(peers.Addrs)
+	c.mu.Lock()
+	c.lists[l.Coordinator()].addrs = addrs
+	c.mu.Unlock()
+	c.note()
 	return nil
 }
 
-// receive waits for one message.
-func receive(conn *websocket.Conn, patience time.Duration) (signal.Envelope, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return signal.Envelope{}, fmt.Errorf("set read deadline: %w", err)
+// note wakes publish.
+func (c *coordinators) note() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
 	}
-	_, data, err := conn.ReadMessage()
-	if err != nil {
-		return signal.Envelope{}, fmt.Errorf("read: %w", err)
+}
+
+func drains() (signal.Type, any) { return signal.TypeDrain, nil }
+
+// publish passes the union on when it changed, and the gate's drain to the
+// coordinators, until ctx ends.
+func (c *coordinators) publish(ctx context.Context, update func([]netip.AddrPort)) {
+	var last []netip.AddrPort
+	drain := c.gate.drain.Done()
+	for ctx.Err() == nil {
+		all, over := c.union(time.Now())
+		if !slices.Equal(all, last) {
+			update(all)
+			last = all
+			pause(ctx, gather)
+		}
+		timer := time.NewTimer(over)
+		select {
+		case <-c.changed:
+		case <-timer.C:
+		case <-drain:
+			c.keeper.Announce("drain", drains)
+			drain = nil
+		case <-ctx.Done():
+		}
+		timer.Stop()
 	}
-	return signal.Decode(data, signal.MaxInternal)
+}
+
+// union is the addresses of all lists, sorted, without those that are over.
+// The next is looked at again after over.
+func (c *coordinators) union(now time.Time) (all []netip.AddrPort, over time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, trusted := c.trusted()
+	over = time.Hour
+	for id, list := range c.lists {
+		if !list.lost.IsZero() && known {
+			end := list.lost.Add(c.grace)
+			if trusted.After(end) {
+				end = trusted
+			}
+			if !now.Before(end) {
+				delete(c.lists, id)
+				continue
+			}
+			over = min(over, end.Sub(now))
+		}
+		all = append(all, list.addrs...)
+	}
+	slices.SortFunc(all, func(a, b netip.AddrPort) int {
+		return cmp.Or(a.Addr().Compare(b.Addr()), cmp.Compare(a.Port(), b.Port()))
+	})
+	return slices.Compact(all), over
+}
+
+// trusted is when one of those that are joined has been for long enough to know
+// all workers; none is known if none is joined.
+func (c *coordinators) trusted() (known bool, when time.Time) {
+	for _, list := range c.lists {
+		if at := list.since.Add(c.grace); list.lost.IsZero() && (!known || at.Before(when)) {
+			known, when = true, at
+		}
+	}
+	return known, when
 }
 
 // parseAddrs reads what signal.Peers has validated.

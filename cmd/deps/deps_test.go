@@ -81,7 +81,9 @@ func refusal(pkg, dep string) string {
 		return "only cmd imports a role"
 	case top == "media" && depTop != "media", top == "web" && depTop != "web":
 		return top + " stands below the roles"
-	case slices.Contains([]string{"coordinator/signal", "coordinator/certificate", "turn/credential"}, dep) && slices.Contains(roots, top):
+	case slices.Contains([]string{
+		"coordinator/signal", "coordinator/certificate", "coordinator/discovery", "coordinator/uplink", "turn/credential",
+	}, dep) && slices.Contains(roots, top):
 		return "" // leaves that every role may use
 	case slices.Contains(roots, top) && slices.Contains(roots, depTop) && top != depTop:
 		return "the parts of one role are none of another's"
@@ -121,7 +123,10 @@ func TestRefusal(t *testing.T) {
 		{"turn", "coordinator/signal", true},
 		{"coordinator", "turn/credential", true},
 		{"turn", "coordinator/certificate", true},
+		{"worker", "coordinator/uplink", true},
+		{"turn", "coordinator/discovery", true},
 		{"turn", "coordinator/acme", false},
+		{"worker", "coordinator/signin", false},
 		{"worker", "config", false},
 		{"worker", "coordinator", false},
 		{"turn", "coordinator", false},

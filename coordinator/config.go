@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/signin"
 )
 
 // Config is what a Coordinator needs. It is copied by New and may be reused.
@@ -42,6 +43,9 @@ type Config struct {
 	// SessionSecret signs session tokens and cookies; all coordinators of a site
 	// have the same. "" means Secret.
 	SessionSecret string
+	// SignIn says who may come in. Its Secret, if it has none, is SessionSecret;
+	// Address, Refused and Logger are set by New.
+	SignIn signin.Config
 	// Limits bound what strangers may ask for; of zero values the default counts.
 	Limits Limits
 	// AccessLog has every request logged, without what must stay secret.

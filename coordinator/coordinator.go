@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/signin"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
 
@@ -31,8 +33,8 @@ const (
 	idleTimeout     = 90 * time.Second
 	shutdownTimeout = 3 * time.Second
 	maxHeader       = 32 << 10
-	maxStrangers    = 64     // of them that have not proved who they are
-	maxStrangerEach = 16     // of these from one address
+	maxStrangers    = 64 // of them that have not proved who they are
+	maxStrangerEach = 16 // of these from one address
 )
 
 // Coordinator serves the page, browsers, workers and gates on one listener.
@@ -53,6 +55,7 @@ type Coordinator struct {
 	strangers    strangers
 	budgets      *budgets
 	stats        *stats
+	door         *signin.Door
 	turnSecrets  atomic.Pointer[[]string] // read-only
 
 	gate     sync.Mutex // guards closing against new sockets
@@ -75,13 +78,18 @@ func New(cfg Config) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
+	stats := newStats()
+	door, err := signin.New(cfg.signIn(stats.refuse))
+	if err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
+	}
 	registry := newRegistry()
 	c := &Coordinator{
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
 		registry: registry, sessions: newSessions(cfg.SessionSecret, registry),
 		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newClass(cfg.Limits.Roles, cfg.Limits.Roles, signal.MaxInternal, roleQueue, allowNone),
-		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(), stats: newStats(),
+		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(), stats: stats, door: door,
 	}
 	c.turnSecrets.Store(&cfg.TURNSecrets)
 	if err := c.listen(); err != nil {
@@ -133,6 +141,17 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
+// signIn is what the door of sign-ins takes.
+func (cfg *Config) signIn(refused func(cause string)) signin.Config {
+	door := cfg.SignIn
+	if door.Secret == "" {
+		door.Secret = cfg.SessionSecret
+	}
+	door.Address = func(r *http.Request) netip.Prefix { return netip.Prefix(addressOf(r)) }
+	door.Refused, door.Logger = refused, cfg.Logger
+	return door
+}
+
 // Addr is the address that the listener is bound to.
 func (c *Coordinator) Addr() net.Addr { return c.listener.Addr() }
 
@@ -142,6 +161,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	server := c.server(ctx, secure(c.cfg.TLS.HSTS, c.routes(ctx)))
 	g.Go(func() error { return serve(server, c.listener) })
+	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {
 		g.Go(func() error { return c.source.Run(ctx) })
 	}
@@ -201,11 +221,25 @@ func (c *Coordinator) sweep(ctx context.Context) {
 // routes are all there is to reach; sockets last until ctx ends.
 func (c *Coordinator) routes(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{path...}", c.servePage)
+	mux.Handle("/", readOnly(c.servePage))
+	c.door.Routes(mux)
 	mux.HandleFunc("GET /api/games", c.serveGames)
 	mux.HandleFunc("GET /ws", lasting(ctx, c.serveBrowser))
 	c.addRoleRoutes(ctx, mux)
 	return mux
+}
+
+// readOnly refuses what would change something. The page's pattern must not name
+// its methods: one that does is not more general than those of the API.
+func readOnly(serve http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			rw.Header().Set("Allow", "GET, HEAD")
+			http.Error(rw, "there is nothing here to change", http.StatusMethodNotAllowed)
+			return
+		}
+		serve(rw, r)
+	})
 }
 
 // addRoleRoutes are for workers and gates.

@@ -23,9 +23,10 @@ type OIDC struct {
 	ClientID     string   `yaml:"clientID"`
 	ClientSecret string   `yaml:"clientSecret" secret:"true"`
 	RedirectURL  string   `yaml:"redirectURL"` // "" = by the browser's address
+	Name         string   `yaml:"name"`        // for people, "" = the issuer's host
 	Scopes       []string `yaml:"scopes"`
-	Admins       []string `yaml:"admins"`     // e-mail addresses or subjects
-	AdminClaim   string   `yaml:"adminClaim"` // "name" or "name=value", "" = none
+	Admins       []string `yaml:"admins"`     // e-mail addresses
+	AdminClaim   string   `yaml:"adminClaim"` // "claim=value", "" = none
 }
 
 // Limits bound what strangers may ask of a coordinator.
@@ -84,6 +85,8 @@ func (v *validator) signIn(s SignIn) {
 	switch {
 	case s.Method == methodPassword && s.Password == "":
 		v.add(key+".password", "is empty; set the one that players are told, or method to none")
+	case s.Method != methodPassword && s.Password != "":
+		v.add(key+".password", "is set, but nobody is asked for it while coordinator.signIn.method is %s; set that to password, or leave this empty", s.Method)
 	case s.Password != "" && s.Password == s.AdminPassword:
 		v.add(key+".adminPassword", "is the password of the players too, so that all would be admins; set another one")
 	}
@@ -106,16 +109,19 @@ func (v *validator) oidc(key string, o OIDC) {
 	if o.ClientID == "" {
 		v.add(key+".clientID", "is empty; set the one that the provider has given this site")
 	}
-	if o.RedirectURL != "" && !plainURL(o.RedirectURL) {
-		v.add(key+".redirectURL", "%q is no URL; write the one that the provider knows, like https://play.example.org/auth/callback", o.RedirectURL)
+	if u, err := url.Parse(o.RedirectURL); o.RedirectURL != "" && (err != nil || !plainURL(o.RedirectURL) || u.Path != "/auth/callback") {
+		v.add(key+".redirectURL", "%q; write the one that the provider knows, like https://play.example.org/auth/callback", o.RedirectURL)
 	}
-	for i, scope := range o.Scopes {
-		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
-			v.add(index(key+".scopes", i), "%q; name one scope, like profile", scope)
+	if !slices.Contains(o.Scopes, "openid") {
+		v.add(key+".scopes", "%q lacks openid, without which there is no sign-in; add it", o.Scopes)
+	}
+	for i, email := range o.Admins {
+		if name, host, _ := strings.Cut(email, "@"); name == "" || host == "" {
+			v.add(index(key+".admins", i), "%q is no e-mail address", email)
 		}
 	}
-	if name, _, _ := strings.Cut(o.AdminClaim, "="); o.AdminClaim != "" && name == "" {
-		v.add(key+".adminClaim", "%q; name the claim, like admin or groups=operators", o.AdminClaim)
+	if name, value, _ := strings.Cut(o.AdminClaim, "="); o.AdminClaim != "" && (name == "" || value == "") {
+		v.add(key+".adminClaim", "%q; write claim=value, like groups=operators", o.AdminClaim)
 	}
 }
 

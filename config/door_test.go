@@ -19,7 +19,8 @@ func TestDoor(t *testing.T) {
 		{"coordinator.limits.requestsPerMinute=0", "coordinator.limits.requestsPerMinute", "out of range"},
 		{"coordinator.signIn.method=ldap", "coordinator.signIn.method", "oidc"},
 		{"coordinator.signIn.method=password", "coordinator.signIn.password", "empty"},
-		{"coordinator.signIn.password=short", "coordinator.signIn.password", "5 characters"},
+		{"coordinator.signIn.password=long enough", "coordinator.signIn.password", "nobody is asked"},
+		{"coordinator.signIn.adminPassword=short", "coordinator.signIn.adminPassword", "5 characters"},
 		{"coordinator.signIn.adminPassword=" + strings.Repeat("x", 257), "coordinator.signIn.adminPassword", "8 to 256"},
 		{"coordinator.signIn.sessionTTL=1s", "coordinator.signIn.sessionTTL", "1m0s"},
 		{"worker.network.probeAddress=eu.example.org", "worker.network.probeAddress", "https://eu.example.org/echo"},
@@ -46,7 +47,7 @@ func TestOIDC(t *testing.T) {
 		"coordinator.signIn.method=oidc", "coordinator.signIn.oidc.issuer=https://accounts.example.org", "coordinator.signIn.oidc.clientID=cloudretro",
 	}
 	cfg := mustLoad(t, Sources{Set: good})
-	if s := cfg.Coordinator.SignIn; s.SessionTTL != 24*time.Hour || strings.Join(s.OIDC.Scopes, " ") != "openid profile email" {
+	if s := cfg.Coordinator.SignIn; s.SessionTTL != 12*time.Hour || strings.Join(s.OIDC.Scopes, " ") != "openid profile email" {
 		t.Errorf("sign-in %+v", s)
 	}
 	const key = "coordinator.signIn.oidc."
@@ -56,8 +57,11 @@ func TestOIDC(t *testing.T) {
 		"clientID=":                             "clientID",
 		"redirectURL=/auth/callback":            "redirectURL",
 		"redirectURL=https://a/auth/callback#x": "redirectURL",
-		`scopes=["two words"]`:                  "scopes.0",
+		"redirectURL=https://a/":                "redirectURL",
+		"scopes=profile":                        "scopes",
+		"admins=me":                             "admins.0",
 		"adminClaim==operators":                 "adminClaim",
+		"adminClaim=admin":                      "adminClaim",
 	} {
 		ps := problems(t, Sources{Set: append(good[:3:3], key+set)})
 		if len(ps) != 1 || ps[0].Key != key+want {
@@ -94,8 +98,8 @@ func TestGoodDoor(t *testing.T) {
 // Passwords must differ, and a problem must not say what they are.
 func TestPasswordsAreNeverNamed(t *testing.T) {
 	for _, set := range [][]string{
-		{"coordinator.signIn.password=s3cr3t-and-so-on", "coordinator.signIn.adminPassword=s3cr3t-and-so-on"},
-		{"coordinator.signIn.password=s3cr3t"},
+		{"coordinator.signIn.method=password", "coordinator.signIn.password=s3cr3t-and-so-on", "coordinator.signIn.adminPassword=s3cr3t-and-so-on"},
+		{"coordinator.signIn.method=password", "coordinator.signIn.password=s3cr3t"},
 		{"coordinator.signIn.adminPassword=s3cr3t"},
 	} {
 		if text := problems(t, Sources{Set: set}).Error(); strings.Contains(text, "s3cr3t") || !strings.Contains(text, "assword") {

@@ -38,7 +38,7 @@ type provider struct {
 }
 
 func newProvider(cfg OIDC, log *slog.Logger) *provider {
-	transport := http.DefaultTransport.(*http.Transport).Clone() //nolint:errcheck,forcetypeassert // documented type
+	transport := http.DefaultTransport.(*http.Transport).Clone()
 	return &provider{cfg: cfg, log: log, client: &http.Client{
 		Transport: limited{transport}, Timeout: askTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

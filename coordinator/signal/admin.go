@@ -5,8 +5,11 @@ import (
 	"fmt"
 )
 
-// MaxSessions bounds the Sessions of one worker.
-const MaxSessions = 20_000
+// Bounds of the browsers at one worker.
+const (
+	MaxSessions = 20_000
+	MaxListed   = 5_000 // in one Sessions, so that it stays under MaxInternal
+)
 
 // Drain tells a worker to take no new games, or to take them again.
 type Drain struct {
@@ -21,9 +24,10 @@ type End struct {
 	Reason  string `json:"reason,omitempty"` // for those whom it hits
 }
 
-// Sessions are the browsers at a worker.
+// Sessions are the browsers at a worker, at most MaxListed of them.
 type Sessions struct {
 	Sessions []SessionInfo `json:"sessions"`
+	Total    int           `json:"total,omitempty"` // how many there are, if not all are listed
 }
 
 // SessionInfo is one browser at a worker.
@@ -57,15 +61,15 @@ func (e End) Validate() error {
 
 // Validate checks each session and their number.
 func (s Sessions) Validate() error {
-	if len(s.Sessions) > MaxSessions {
-		return fmt.Errorf("more than %d sessions", MaxSessions)
+	if len(s.Sessions) > MaxListed {
+		return fmt.Errorf("more than %d sessions", MaxListed)
 	}
 	for _, one := range s.Sessions {
 		if err := one.Validate(); err != nil {
 			return err
 		}
 	}
-	return nil
+	return checkRange("total", s.Total, 0, MaxSessions)
 }
 
 // Validate checks ids and numbers.

@@ -49,6 +49,22 @@ func CheckMAC(secret, nonce, role, id, mac string) bool {
 	return hmac.Equal([]byte(MAC(secret, nonce, role, id)), []byte(mac)) && secret != ""
 }
 
+// Proof is the part of a Register or a Gate by which it proves itself. Who has
+// not proved itself yet is read as this alone: the lists of the whole can take
+// many times the memory of the message.
+type Proof struct {
+	ID  string `json:"id"`
+	MAC string `json:"mac"`
+}
+
+// Validate checks forms, not the MAC.
+func (p Proof) Validate() error {
+	if !ValidID(p.ID) {
+		return errors.New("id is malformed")
+	}
+	return checkHex("mac", p.MAC, macSize)
+}
+
 // Session is what a token says of a browser's session: enough for a coordinator
 // that has never seen it to bind it to its worker, or its place in the queue, again.
 type Session struct {
@@ -73,7 +89,7 @@ const tokenVersion = "v2."
 // The fields must be valid, see Validate. The token is no secret between browser
 // and coordinator, but it must not be shown to others: it can take the session over.
 func MintToken(secret string, s Session) string {
-	data, err := json.Marshal(s)
+	data, err := marshal(s)
 	if err != nil {
 		panic("signal: encode session: " + err.Error()) // strings and numbers only
 	}

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,19 +83,29 @@ func Decode(data []byte, limit int) (Envelope, error) {
 // Encode makes one message. A nil payload leaves data out; anything else must
 // be a payload of this package, which is not validated again.
 func Encode(t Type, id, session string, payload any) ([]byte, error) {
-	e := Envelope{V: Version, Type: t, ID: id, Session: session}
-	if payload != nil {
-		data, err := json.Marshal(payload)
-		if err != nil {
-			return nil, fmt.Errorf("encode %s: %w", t, err)
-		}
-		e.Data = data
-	}
-	data, err := json.Marshal(e)
+	data, err := marshal(struct {
+		V       int    `json:"v"`
+		Type    Type   `json:"type"`
+		ID      string `json:"id,omitempty"`
+		Session string `json:"session,omitempty"`
+		Data    any    `json:"data,omitempty"`
+	}{Version, t, id, session, payload})
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", t, err)
 	}
 	return data, nil
+}
+
+// marshal is json.Marshal that leaves <, > and & as they are: written as \u003c
+// each takes six bytes, and what fits the limits would not.
+func marshal(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
 // payload is a pointer to a message type that can check itself.

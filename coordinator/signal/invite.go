@@ -53,6 +53,8 @@ var (
 	ErrInviteExpired = &Error{Code: CodeExpired, Message: "the invitation has expired; ask for a new link"}
 )
 
+var errWatcherPlays = errors.New("who only watches has no seat")
+
 const inviteVersion = "i1"
 
 // MintInvite makes the token of an invitation: its fields and an HMAC over them.
@@ -108,9 +110,13 @@ func parseInvitation(part []string) (Invitation, error) {
 	if kind != "p" && kind != "w" {
 		return Invitation{}, errors.New("malformed")
 	}
-	return Invitation{
+	i := Invitation{
 		ID: part[1], Room: part[2], Player: player, Watch: kind == "w", Single: single, Expires: time.Unix(seconds, 0),
-	}, checkRange("player", player, 0, MaxPlayers)
+	}
+	if i.Watch && i.Player != 0 {
+		return Invitation{}, errWatcherPlays
+	}
+	return i, first(checkRange("player", player, 0, MaxPlayers), checkTime("expires", seconds))
 }
 
 // inviteMAC is separated from the other uses of the secret by its prefix.
@@ -123,7 +129,7 @@ func inviteMAC(secret, body string) string {
 // Validate checks ids and numbers.
 func (i Invite) Validate() error {
 	if i.Watch && i.Player != 0 {
-		return errors.New("who only watches has no seat")
+		return errWatcherPlays
 	}
 	return first(checkRoom(i.Room), checkSession(i.Session), checkRange("player", i.Player, 0, MaxPlayers),
 		checkRange("seconds", i.Seconds, 0, maxSeconds))
@@ -134,7 +140,7 @@ func (i Invited) Validate() error {
 	if !ValidID(i.ID) {
 		return errors.New("id is malformed")
 	}
-	return checkText("token", i.Token, MaxToken)
+	return first(checkText("token", i.Token, MaxToken), checkTime("expires", i.Expires))
 }
 
 // Validate checks ids.

@@ -151,19 +151,24 @@ func checkSession(id string) error {
 	return nil
 }
 
-// checkProbe: an absolute http or https URL without user, query or fragment.
+// checkProbe: an absolute http or https URL of a host and a plain path. It ends
+// up in pages and in the header that says where they may connect to.
 func checkProbe(s string) error {
 	if s == "" {
 		return nil
 	}
 	u, err := url.Parse(s)
 	plain := err == nil && len(s) <= maxURL && (u.Scheme == "http" || u.Scheme == "https") && ValidHost(u.Hostname()) &&
-		u.User == nil && u.RawQuery == "" && u.Fragment == ""
+		u.User == nil && strings.Trim(s, urlCharacters) == ""
 	if !plain {
 		return fmt.Errorf("probe %q is not like https://host/echo", Clip(s))
 	}
 	return nil
 }
+
+// urlCharacters are those of a URL without query and fragment that mean nothing
+// to anybody else (RFC 3986, without most of the delimiters).
+const urlCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%:/[]"
 
 func checkRoom(id string) error {
 	if !ValidRoomID(id) {
@@ -188,11 +193,14 @@ func checkMediaAddr(s string) error {
 		return fmt.Errorf("media address %q is not ip:port", Clip(s))
 	}
 	ip := addr.Addr()
-	if addr.Port() == 0 || ip.IsUnspecified() || ip.IsMulticast() || ip.Zone() != "" {
+	host := ip.Unmap() // [::ffff:0.0.0.0] is no better than 0.0.0.0
+	if addr.Port() == 0 || host.IsUnspecified() || host.IsMulticast() || host == broadcast() || ip.Zone() != "" {
 		return fmt.Errorf("media address %q is not the address of one host", Clip(s))
 	}
 	return nil
 }
+
+func broadcast() netip.Addr { return netip.AddrFrom4([4]byte{255, 255, 255, 255}) }
 
 // checkURL: stun(s): and turn(s): as in RFC 7064 and RFC 7065. The host may be
 // empty where bare says so.

@@ -15,7 +15,8 @@ import (
 
 // Config is what a Worker needs. It is copied by New and may be reused.
 type Config struct {
-	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL).
+	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL); a
+	// host name may stand for several.
 	Coordinators []string
 	// Secret is shared with the coordinators. Required.
 	Secret string
@@ -33,9 +34,18 @@ type Config struct {
 	// ProbeAddress (host:port) answers GET /echo, by which pages measure the
 	// way to this worker, and GET /health; "" = none.
 	ProbeAddress string
+	// ProbeURL is where pages find /echo of this zone, like
+	// "https://eu.example.org/echo"; "" = at PublicAddress, if there is one.
+	ProbeURL string
 
-	MaxRooms  int           // rooms at once, 0 = two for each CPU
+	MaxRooms  int           // places: games at once, 0 = two for each CPU
 	RoomGrace time.Duration // how long a room outlives its last viewer, 0 = at once
+	// DrainGrace is how long games go on after Run was told to end, if nobody
+	// ends them before. No game starts meanwhile.
+	DrainGrace time.Duration
+	// LateLimit is how many of the frames of a second may begin late, per mille:
+	// a worker that has more for some seconds starts no games. 0 = 50, 1000 = any.
+	LateLimit int
 
 	LibraryPath string         // folder of games, "" = the built-in ones alone
 	Cores       []library.Core // which core plays what
@@ -77,6 +87,9 @@ func (cfg *Config) complete() error {
 		cfg.MaxRooms = 2 * runtime.NumCPU()
 	}
 	cfg.MaxRooms = min(cfg.MaxRooms, signal.MaxRooms)
+	if cfg.LateLimit <= 0 {
+		cfg.LateLimit = latePerMille
+	}
 	if cfg.MediaPort < 0 || cfg.MediaPort > 65535 {
 		return fmt.Errorf("%w: %d is no port", ErrMedia, cfg.MediaPort)
 	}

@@ -2,54 +2,40 @@ package worker
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
-	"github.com/cloudretro/cloudretro/media"
-	"github.com/cloudretro/cloudretro/worker/engine"
-	"github.com/cloudretro/cloudretro/worker/library"
+	"github.com/cloudretro/cloudretro/coordinator/uplink"
+	"github.com/cloudretro/cloudretro/worker/admission"
 	"github.com/cloudretro/cloudretro/worker/room"
-	"github.com/cloudretro/cloudretro/worker/send"
 )
 
-// runRoom plays a room with an engine until it ends; see room.Room.Run.
-type runRoom func(ctx context.Context, r *room.Room) error
+// desk decides about the places of this worker.
+type desk = admission.Desk[*uplink.Link]
 
-// openEngine makes the engine of a room from what is to be played.
-type openEngine func(cfg engine.Config, spec engine.Spec, sink engine.Sink) (runRoom, error)
-
-func startEngine(cfg engine.Config, spec engine.Spec, sink engine.Sink) (runRoom, error) {
-	e, err := engine.New(cfg, spec, sink)
-	if err != nil {
-		return nil, fmt.Errorf("make engine: %w", err)
-	}
-	return func(ctx context.Context, r *room.Room) error { return r.Run(ctx, e) }, nil
-}
-
-// rooms is the table of what is played. Its methods may be called from any goroutine.
+// rooms is the table of what is played, and of the places for it. Its methods
+// may be called from any goroutine.
 type rooms struct {
 	limit   int
-	changed func()
+	changed func() // what coordinators are told of the places is not true any more
 
 	mu      sync.Mutex
+	desk    *desk
+	told    admission.Counts // when changed was called last
 	byID    map[string]*running
-	pulse   chan struct{} // closed and replaced when a room may have become free
+	pulse   chan struct{} // closed and replaced when a room has ended
 	closing bool
 	group   sync.WaitGroup
+	due     chan struct{} // the desk's next moment may be another; capacity 1
 }
 
-// roomPatience is how long a start waits for a room to become free: longer than
-// a browser that leaves takes to be gone.
+// roomPatience is how long a start waits for rooms that are ending: longer than
+// a core process that is told to end takes.
 const roomPatience = 700 * time.Millisecond
-
-// spared is how long a room is spared whose last member may just be reloading the page.
-const spared = 2 * time.Second
 
 // maxEnding is how many rooms may still be ending beside those that play.
 const maxEnding = 2
@@ -58,19 +44,125 @@ const maxEnding = 2
 type running struct {
 	*room.Room
 	cancel context.CancelCauseFunc // nil: the worker does not want it any more
-	ending bool                    // it does not count any more; guarded by rooms.mu
+	pace   paceFunc
+	paced  pace // as it was last looked at; of Worker.watch
 }
 
-func (t *rooms) init(limit int, changed func()) {
-	t.limit, t.changed, t.byID, t.pulse = limit, changed, map[string]*running{}, make(chan struct{})
+func (t *rooms) init(limit int, known func(game string) bool, changed func()) {
+	t.limit, t.changed, t.byID = limit, changed, map[string]*running{}
+	t.pulse, t.due = make(chan struct{}), make(chan struct{}, 1)
+	t.desk = admission.New[*uplink.Link](admission.Config{Places: limit, Known: known})
+	t.told = t.desk.Counts(time.Now())
 }
 
-// wake lets who waits for a room look again.
-func (t *rooms) wake() {
+// decide does something at the desk and delivers what it answers, in the order
+// of deciding. f must not block.
+func (t *rooms) decide(f func(d *desk, now time.Time)) {
+	t.mu.Lock()
+	now := time.Now()
+	f(t.desk, now)
+	for _, a := range t.desk.Answers() {
+		deliver(a)
+	}
+	counts := t.desk.Counts(now)
+	changed := t.told != counts
+	t.told = counts
+	t.mu.Unlock()
+	mark(t.due)
+	if changed {
+		t.changed()
+	}
+}
+
+// mark notes that something is to be done; once is enough.
+func mark(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// run lets places run out until ctx ends.
+func (t *rooms) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.due:
+		case <-timer.C:
+			t.decide((*desk).Advance)
+		}
+		t.mu.Lock()
+		now := time.Now()
+		at, ok := t.desk.Next(now)
+		t.mu.Unlock()
+		wait := time.Hour
+		if ok {
+			wait = at.Sub(now)
+		}
+		timer.Reset(wait)
+	}
+}
+
+func (t *rooms) gone(l *uplink.Link) { t.decide(func(d *desk, now time.Time) { d.Gone(now, l) }) }
+
+// refresh says that the library has changed.
+func (t *rooms) refresh() { t.decide((*desk).Refresh) }
+
+func (t *rooms) drain(on bool) { t.decide(func(d *desk, now time.Time) { d.Drain(now, on) }) }
+
+func (t *rooms) overload(on bool) { t.decide(func(d *desk, now time.Time) { d.Overload(now, on) }) }
+
+func (t *rooms) counts() admission.Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	close(t.pulse)
-	t.pulse = make(chan struct{})
+	return t.desk.Counts(time.Now())
+}
+
+// take gives the place that is held for a ticket to the room with an id. Empty
+// rooms whose place that was end. The error is a *signal.Error.
+func (t *rooms) take(ticket, id string) error {
+	var refused *signal.Error
+	t.decide(func(d *desk, now time.Time) {
+		var evict []string
+		evict, refused = d.Take(now, ticket, id)
+		for _, other := range evict {
+			if r := t.byID[other]; r != nil {
+				r.cancel(signal.Errorf(signal.CodeNotFound, "the room was empty and made room for another one"))
+			}
+		}
+	})
+	if refused != nil {
+		return refused
+	}
+	return nil
+}
+
+// free gives back the place of a room.
+func (t *rooms) free(id string) { t.decide(func(d *desk, now time.Time) { d.End(now, id) }) }
+
+// comeBack keeps the place of a room for somebody who is about to enter it. The
+// error, a *signal.Error, says that it was given away.
+func (t *rooms) comeBack(id string) error {
+	var refused *signal.Error
+	t.decide(func(d *desk, now time.Time) { refused = d.Return(now, id) })
+	if refused != nil {
+		return refused
+	}
+	return nil
+}
+
+// visited says that somebody has entered or left a room.
+func (t *rooms) visited(r *room.Room) {
+	t.decide(func(d *desk, now time.Time) {
+		if since, idle := r.Idle(); idle {
+			d.Vacate(now, r.ID(), since)
+		} else {
+			d.Occupy(now, r.ID())
+		}
+	})
 }
 
 // find is the room with an id, nil if there is none.
@@ -83,91 +175,77 @@ func (t *rooms) find(id string) *room.Room {
 	return nil
 }
 
-// start adds a room and runs it. The error is a *signal.Error if no room is
-// free, or becomes so before ctx ends: who reloads a page gives up a room at the
-// very moment that the next one is asked for.
-func (t *rooms) start(ctx context.Context, log *slog.Logger, r *room.Room, run runRoom) (*running, error) {
+// start runs a room that has taken a place. The error is a *signal.Error if too
+// many others are still ending, and stay so until ctx ends.
+func (t *rooms) start(ctx context.Context, log *slog.Logger, r *running, run runRoom) error {
 	for {
 		t.mu.Lock()
-		err, pulse := t.admit(), t.pulse
-		if err == nil {
+		full, pulse := len(t.byID) >= 2*t.limit+maxEnding, t.pulse
+		if t.closing {
+			t.mu.Unlock()
+			return signal.Errorf(signal.CodeDraining, "the worker is going down")
+		}
+		if !full {
 			defer t.mu.Unlock()
-			return t.add(log, r, run), nil
+			t.add(log, r, run)
+			return nil
 		}
-		closing := t.closing
 		t.mu.Unlock()
-		if closing {
-			return nil, err
-		}
 		select {
 		case <-pulse:
 		case <-ctx.Done():
-			return nil, err
+			return signal.Errorf(signal.CodeFull, "too many rooms of the worker are ending; try again in a moment")
 		}
 	}
 }
 
-// add runs a room that was admitted. t.mu is held.
-func (t *rooms) add(log *slog.Logger, r *room.Room, run runRoom) *running {
+// add runs a room. t.mu is held.
+func (t *rooms) add(log *slog.Logger, r *running, run runRoom) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	x := &running{Room: r, cancel: cancel}
-	t.byID[r.ID()] = x
+	r.cancel = cancel
+	t.byID[r.ID()] = r
 	t.group.Go(func() {
 		defer cancel(nil)
-		if err := run(ctx, r); err != nil {
+		if err := run(ctx, r.Room); err != nil {
 			log.Warn("game ended", "error", err)
 		}
 		t.mu.Lock()
 		delete(t.byID, r.ID())
+		close(t.pulse)
+		t.pulse = make(chan struct{})
 		t.mu.Unlock()
-		t.changed()
+		t.free(r.ID())
 	})
-	return x
 }
 
-// admit says whether one more room may start. Only rooms with somebody in them
-// take a place. Empty ones in their grace make room, who has been away for
-// longest first; those that are spared run on beside the others for that while,
-// so that pages opened in quick succession all play. t.mu is held.
-func (t *rooms) admit() error {
-	if t.closing {
-		return signal.Errorf(signal.CodeFull, "the worker is going down")
-	}
-	taken, empty := 0, 0
-	idle := map[*running]time.Time{}
-	for _, r := range t.byID {
-		if r.ending {
-			continue
+// empty returns when no room is there any more, or ctx ends.
+func (t *rooms) empty(ctx context.Context) {
+	for {
+		t.mu.Lock()
+		n, pulse := len(t.byID), t.pulse
+		t.mu.Unlock()
+		if n == 0 {
+			return
 		}
-		taken++
-		at, isIdle := r.Idle()
-		if isIdle {
-			empty++
-		}
-		if isIdle && time.Since(at) >= spared {
-			idle[r] = at
+		select {
+		case <-pulse:
+		case <-ctx.Done():
+			return
 		}
 	}
-	if taken-empty >= t.limit || len(t.byID) >= 2*t.limit+maxEnding {
-		return signal.Errorf(signal.CodeFull, "all %d rooms of the worker are taken; try again in a moment", t.limit)
-	}
-	byAge := slices.SortedFunc(maps.Keys(idle), func(a, b *running) int { return idle[a].Compare(idle[b]) })
-	for _, r := range byAge[:max(0, min(len(byAge), taken+1-t.limit))] {
-		r.ending = true
-		r.cancel(signal.Errorf(signal.CodeNotFound, "the room was empty and made room for another one"))
-	}
-	return nil
 }
 
 // close ends all rooms and returns when they have ended; no new one starts.
 func (t *rooms) close() {
+	t.decide((*desk).Close)
 	t.mu.Lock()
 	t.closing = true
 	for _, r := range t.byID {
 		r.cancel(nil)
 	}
+	close(t.pulse)
+	t.pulse = make(chan struct{})
 	t.mu.Unlock()
-	t.wake()
 	t.group.Wait()
 }
 
@@ -177,6 +255,17 @@ func (t *rooms) len() int {
 	return len(t.byID)
 }
 
+// running are the rooms that are there, in no order.
+func (t *rooms) running() []*running {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]*running, 0, len(t.byID))
+	for _, r := range t.byID {
+		out = append(out, r)
+	}
+	return out
+}
+
 // list is what coordinators are told.
 func (t *rooms) list() []signal.Room {
 	t.mu.Lock()
@@ -184,63 +273,8 @@ func (t *rooms) list() []signal.Room {
 	out := make([]signal.Room, 0, len(t.byID))
 	for id, r := range t.byID {
 		players, viewers := r.Count()
-		out = append(out, signal.Room{ID: id, Game: r.Game().ID, Players: players, Viewers: viewers})
+		out = append(out, signal.Room{ID: id, Game: r.Game().ID, Players: players, Viewers: viewers, Seats: r.Seats()})
 	}
 	slices.SortFunc(out, func(a, b signal.Room) int { return strings.Compare(a.ID, b.ID) })
 	return out
-}
-
-// openRoom starts a game, and waits a moment for a room if none is free.
-func (w *Worker) openRoom(ctx context.Context, game string) (*running, error) {
-	title, ok := w.library.Find(game)
-	if !ok {
-		return nil, signal.Errorf(signal.CodeNotFound, "there is no game %q here", game)
-	}
-	id := signal.NewID()
-	log := w.log.With("room", id, "game", game)
-	spec := w.spec(title)
-	r := room.New(room.Config{
-		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.cfg.RoomGrace,
-		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, Changed: w.roomsChanged,
-	})
-	remove, err := scratch(log, &spec)
-	if err != nil {
-		return nil, signal.Errorf(signal.CodeFailed, "the game cannot be started: %v", err)
-	}
-	cfg := w.cfg.Engine
-	cfg.Logger = log
-	run, err := w.open(cfg, spec, watched{r.Sink(), w})
-	if err != nil {
-		remove()
-		return nil, signal.Errorf(signal.CodeFailed, "the game cannot be started: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, roomPatience)
-	defer cancel()
-	x, err := w.rooms.start(ctx, log, r, func(ctx context.Context, r *room.Room) error {
-		defer remove()
-		return run(ctx, r)
-	})
-	if err != nil {
-		remove()
-		return nil, err
-	}
-	log.Info("room opens")
-	return x, nil
-}
-
-// spec is what the engine must be told to play a title.
-func (w *Worker) spec(t library.Title) engine.Spec {
-	s := engine.Spec{
-		Kind: engine.KindLibretro, Core: t.Core, Game: t.File, Builtin: t.Builtin, Options: t.Options,
-		SystemDir: w.cfg.SystemDir, SaveDir: w.cfg.SaveDir, Video: w.cfg.Video, Audio: w.cfg.Audio,
-	}
-	if t.Core == "" {
-		s.Kind = engine.KindTestCard
-	}
-	if t.Scale > 0 {
-		s.Video.Scale = t.Scale
-	}
-	// What browsers are offered ends at Main (package peer).
-	s.Video.Profile = min(s.Video.Profile, media.ProfileMain)
-	return s
 }

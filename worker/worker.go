@@ -14,11 +14,14 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/uplink"
 	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/engine/trim"
 	"github.com/cloudretro/cloudretro/worker/library"
@@ -38,13 +41,16 @@ type Worker struct {
 	media   *peer.Listener
 	probe   net.Listener // nil = none
 	library *library.Library
-	links   []*link
+	keeper  *uplink.Keeper
 	open    openEngine
 
-	rooms    rooms
-	sessions sessions
-	sending  send.Stats // of all rooms
-	gaps     gaps
+	rooms         rooms
+	sessions      sessions
+	catalogue     atomic.Pointer[catalogue]
+	announcements atomic.Uint64 // of the library, to tell them apart
+	late          atomic.Int32  // frames, per mille
+	sending       send.Stats    // of all rooms
+	gaps          gaps
 }
 
 // New checks cfg and binds the media port and the probe, so that a port in use
@@ -63,19 +69,20 @@ func newWorker(cfg Config, open openEngine) (*Worker, error) {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
 	w := &Worker{cfg: cfg, log: cfg.Logger, id: signal.NewID(), open: open}
-	w.rooms.init(cfg.MaxRooms, w.roomsChanged)
 	w.sessions.byID = map[string]*session{}
 	w.library = library.New(library.Config{
 		Logger: cfg.Logger, BasePath: cfg.LibraryPath, Cores: cfg.Cores, CoreDirs: cfg.CoreDirs,
 		Builtins: builtins(), Rescan: cfg.Rescan,
 	})
-	for _, address := range cfg.Coordinators {
-		url, err := signal.URL(address, "/ws/worker")
-		if err != nil {
-			return nil, fmt.Errorf("worker: %w", err)
-		}
-		w.links = append(w.links, newLink(w, url))
+	w.catalogue.Store(newCatalogue(w.library.Games()))
+	w.rooms.init(cfg.MaxRooms, w.plays, w.announceLoad)
+	coordinators, err := discovery.New(cfg.Coordinators, cfg.Logger)
+	if err != nil {
+		return nil, fmt.Errorf("worker: %w", err)
 	}
+	w.keeper = uplink.New(uplink.Role{
+		Path: "/ws/worker", Introduce: w.introduce, Joined: w.joined, Message: w.handle, Left: w.left, Logger: cfg.Logger,
+	}, coordinators)
 	if err := w.bind(); err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: %w", err), w.Close())
 	}
@@ -123,29 +130,57 @@ func (w *Worker) publicIPs() []string {
 	return out
 }
 
-// Run joins the coordinators and plays until ctx ends: then all rooms end, the
-// browsers are told, and Run returns nil after the last goroutine has ended. It
-// is called once.
+// plays says whether there is a game with an id here.
+func (w *Worker) plays(game string) bool {
+	_, ok := w.library.Find(game)
+	return ok
+}
+
+// errOver ends the group of Run's goroutines.
+var errOver = errors.New("the worker has been told to end")
+
+// Run joins the coordinators and plays until ctx ends. Then no game starts any
+// more; after Config.DrainGrace at the latest all rooms end, the browsers are
+// told, and Run returns nil after the last goroutine has ended. It is called once.
 func (w *Worker) Run(ctx context.Context) error {
 	w.library.Scan()
+	w.catalogue.Store(newCatalogue(w.library.Games()))
 	linkCtx, unlink := context.WithCancel(context.WithoutCancel(ctx))
 	defer unlink()
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return w.library.Run(ctx, w.libraryChanged) })
-	group.Go(func() error { return w.serveProbe(ctx) })
-	group.Go(func() error { w.trim(ctx); return nil })
+	group, inner := errgroup.WithContext(linkCtx)
+	group.Go(func() error { return w.library.Run(inner, w.libraryChanged) })
+	group.Go(func() error { return w.serveProbe(inner) })
+	group.Go(func() error { w.trim(inner); return nil })
+	group.Go(func() error { w.watch(inner); return nil })
+	group.Go(func() error { w.untilDrained(ctx, inner); return errOver })
 	var links sync.WaitGroup
-	for _, l := range w.links {
-		links.Go(func() { l.run(linkCtx) })
-	}
+	links.Go(func() { w.rooms.run(linkCtx) })
+	links.Go(func() { _ = w.keeper.Run(linkCtx) }) // has no errors
 	w.log.Info("worker", "id", w.id, "media", w.media.Port(), "games", len(w.library.Games()), "rooms", w.cfg.MaxRooms)
-	err := group.Wait() // when ctx ends
+	err := group.Wait()
+	if errors.Is(err, errOver) {
+		err = nil
+	}
 	w.sessions.close()
 	w.rooms.close()
 	w.sessions.wait()
 	unlink()
 	links.Wait()
 	return errors.Join(err, w.Close())
+}
+
+// untilDrained returns when ctx has ended and no room is left or the time for it
+// is over, or when inner ends.
+func (w *Worker) untilDrained(ctx, inner context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-inner.Done():
+		return
+	}
+	w.rooms.drain(true)
+	inner, cancel := context.WithTimeout(inner, w.cfg.DrainGrace)
+	defer cancel()
+	w.rooms.empty(inner)
 }
 
 // settleTime is how long a start takes at the most: a game that is played at
@@ -192,22 +227,25 @@ func (w *Worker) ProbeAddr() net.Addr {
 
 // Status is a worker in numbers.
 type Status struct {
+	State                  string // signal.StateReady, StateDraining or StateOverloaded
 	Rooms, Sessions, Games int
+	Places                 int      // games at once
+	Free                   int      // places that are neither taken nor held
+	Held                   int      // places that wait for their start
+	Standing               int      // requests that wait for a place
+	Late                   int      // frames that began late, per mille of the last while
 	Coordinators           int      // joined just now
 	SandboxGaps            []string // parts of the sandbox around core processes that this host lacks, as far as games have run
 }
 
 // Status counts, for the operators' door.
 func (w *Worker) Status() Status {
-	s := Status{
-		Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games()), SandboxGaps: w.gaps.list(),
+	c := w.rooms.counts()
+	return Status{
+		State: c.State, Rooms: w.rooms.len(), Sessions: w.sessions.len(), Games: len(w.library.Games()),
+		Places: c.Places, Free: c.Free(), Held: c.Held, Standing: c.Standing, Late: int(w.late.Load()),
+		Coordinators: len(w.keeper.Links()), SandboxGaps: w.gaps.list(),
 	}
-	for _, l := range w.links {
-		if l.joined() {
-			s.Coordinators++
-		}
-	}
-	return s
 }
 
 // Media counts what was sent to all browsers so far.
@@ -216,30 +254,3 @@ func (w *Worker) Media() send.Totals { return w.sending.Snapshot() }
 // Sockets counts what the sockets of the media port have done, one for each
 // address of this host.
 func (w *Worker) Sockets() []batch.Stats { return w.media.Sockets() }
-
-func (w *Worker) roomsChanged() {
-	w.rooms.wake()
-	for _, l := range w.links {
-		l.announceRooms()
-	}
-}
-
-func (w *Worker) libraryChanged() {
-	for _, l := range w.links {
-		l.announceLibrary()
-	}
-}
-
-// register is how the worker introduces itself now.
-func (w *Worker) register(nonce string) signal.Register {
-	r := signal.Register{
-		ID: w.id, Name: w.cfg.Name, Zone: w.cfg.Zone, MAC: signal.MAC(w.cfg.Secret, nonce, signal.RoleWorker, w.id),
-		MaxRooms: w.cfg.MaxRooms, Games: w.library.Games(), Rooms: w.rooms.list(),
-	}
-	for _, a := range w.media.Addrs() {
-		if len(r.MediaAddrs) < signal.MaxMediaAddrs {
-			r.MediaAddrs = append(r.MediaAddrs, a.String())
-		}
-	}
-	return r
-}

@@ -1,0 +1,112 @@
+package worker
+
+import (
+	"context"
+	"time"
+)
+
+// Bounds of Worker.watch and of lateness.
+const (
+	lateWindow   = 10  // seconds over which frames are counted
+	lateSeconds  = 3   // of them that must be bad
+	latePerMille = 50  // of a second's frames that begin late make it bad, if Config does not say
+	latePardon   = 20  // of the window's frames, under which all is well again
+	lateMinimum  = 30  // frames; of fewer in a second nothing is concluded
+	maxPace      = 300 // frames of one room in a second; more is nonsense, and must not outweigh the others
+)
+
+// pace is how many frames were begun, and how many of them late.
+type pace struct{ ticks, late uint64 }
+
+// since is what happened after an earlier look. A core process may say anything.
+func (p pace) since(last pace) pace {
+	if p.ticks < last.ticks || p.late < last.late {
+		return pace{}
+	}
+	ticks := min(p.ticks-last.ticks, maxPace)
+	return pace{ticks, min(p.late-last.late, ticks)}
+}
+
+func (p pace) perMille() int {
+	if p.ticks == 0 {
+		return 0
+	}
+	return int(1000 * p.late / p.ticks)
+}
+
+// lateness judges whether a worker keeps up: not by how busy its processors are
+// but by what players feel. One hiccup does not make it overloaded, and a calm
+// second does not make it well.
+type lateness struct {
+	limit  int // per mille
+	window [lateWindow]pace
+	next   int
+	over   bool
+}
+
+// second takes what all rooms did in a second and answers how many frames were
+// late over the window, per mille, and whether the worker is overloaded.
+func (l *lateness) second(n pace, rooms int) (late int, over bool) {
+	if rooms == 0 {
+		*l = lateness{limit: l.limit}
+		return 0, false
+	}
+	l.window[l.next] = n
+	l.next = (l.next + 1) % lateWindow
+	bad, sum := 0, pace{}
+	for _, s := range l.window {
+		sum.ticks += s.ticks
+		sum.late += s.late
+		if s.ticks >= lateMinimum && s.perMille() > l.limit {
+			bad++
+		}
+	}
+	late = sum.perMille()
+	switch {
+	case bad >= lateSeconds:
+		l.over = true
+	case bad == 0 && late < latePardon && sum.ticks >= lateMinimum:
+		l.over = false
+	}
+	return late, l.over
+}
+
+// watch counts late frames until ctx ends.
+func (w *Worker) watch(ctx context.Context) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	judge := lateness{limit: w.cfg.LateLimit}
+	overloaded, told := false, w.load()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-second.C:
+		}
+		late, over := w.judge(&judge)
+		w.late.Store(int32(late))
+		if over != overloaded {
+			overloaded = over
+			w.log.Warn("frames begin late", "perMille", late, "overloaded", over)
+			w.rooms.overload(over)
+		}
+		if now := w.load(); now != told {
+			told = now
+			w.announceLoad()
+		}
+	}
+}
+
+// judge looks at all rooms once.
+func (w *Worker) judge(j *lateness) (late int, over bool) {
+	var sum pace
+	rooms := w.rooms.running()
+	for _, r := range rooms {
+		now := r.pace()
+		n := now.since(r.paced)
+		r.paced = now
+		sum.ticks += n.ticks
+		sum.late += n.late
+	}
+	return j.second(sum, len(rooms))
+}

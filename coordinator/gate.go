@@ -8,18 +8,51 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
+
+// peersPause is the least time between two lists of peers to a gate, so that a
+// thousand workers that join at once do not make a thousand lists of thousands.
+const peersPause = 100 * time.Millisecond
 
 // gateLink is the connection of one gate.
 type gateLink struct {
 	id       string
 	urls     []string
 	sock     *socket
-	draining bool // opens no more relays; guarded by the registry's mutex
+	changed  chan struct{} // has room for one: the peers are not those that it was told
+	draining bool          // opens no more relays; guarded by the registry's mutex
+}
+
+// tellPeers tells the gate the peers, now and whenever they changed, until its
+// socket ends.
+func (g *gateLink) tellPeers(peers func() []string) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	var told []string
+	for {
+		select {
+		case <-g.changed:
+		case <-g.sock.done:
+			return
+		}
+		select {
+		case <-pause.C:
+		case <-g.sock.done:
+			return
+		}
+		if now := peers(); told == nil || !slices.Equal(told, now) {
+			told = now
+			g.sock.send(encode(signal.TypePeers, "", "", signal.Peers{Addrs: now}))
+		}
+		pause.Reset(peersPause)
+	}
 }
 
 // SetTURNSecrets replaces Config.TURNSecrets. Gates that are connected stay. It
@@ -70,26 +103,25 @@ func (c *Coordinator) serveGate(rw http.ResponseWriter, r *http.Request) {
 
 // runGate serves a gate that has proved itself until its socket ends.
 func (c *Coordinator) runGate(sock *socket, gate signal.Gate) {
-	g := &gateLink{id: gate.ID, urls: gate.URLs, sock: sock}
+	g := &gateLink{id: gate.ID, urls: gate.URLs, sock: sock, changed: make(chan struct{}, 1)}
 	log := c.log.With("gate", g.id)
 	sock.send(encode(signal.TypeAccepted, "", "", nil))
 	c.registry.addGate(g)
-	defer c.registry.removeGate(g)
+	var teller sync.WaitGroup
+	teller.Go(func() { g.tellPeers(c.registry.peers) })
 	log.Info("gate joined", "urls", g.urls)
-	for {
-		data, err := sock.read()
-		if err != nil {
-			log.Info("gate left", "cause", err)
-			return
-		}
-		e, err := signal.Decode(data, signal.MaxInternal)
-		if err != nil || e.Type != signal.TypeDrain {
-			log.Warn("message of a gate refused", "type", e.Type) // it has nothing else to say after its proof
-			continue
+	cause := c.hear(sock, log, func(e signal.Envelope) error {
+		if e.Type != signal.TypeDrain { // it has nothing else to say after its proof
+			return signal.Errorf(signal.CodeBadRequest, "a gate does not send %q", e.Type)
 		}
 		c.registry.drainGate(g)
 		log.Info("gate drains")
-	}
+		return nil
+	})
+	c.registry.removeGate(g)
+	sock.cut(websocket.CloseNormalClosure, "")
+	teller.Wait()
+	log.Info("gate left", "cause", cause)
 }
 
 // iceServers are what a browser that reached us as host is told: the gates,

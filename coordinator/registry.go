@@ -1,90 +1,130 @@
 package coordinator
 
 import (
-	"cmp"
-	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
+// silentAfter is how long nothing may have come from a worker, which is pinged
+// every rolePing and answers, for it still to be asked for a place.
+const silentAfter = 5 * time.Second
+
+// awaitedFor is how long it is remembered that somebody waits for a worker.
+const awaitedFor = time.Minute
+
 // registry is what the connected workers and gates have said. All methods may
 // be called concurrently; none blocks.
 type registry struct {
-	games   atomic.Pointer[asset] // /api/games, rebuilt when a library changes
-	mu      sync.Mutex
-	workers map[string]*workerLink // by id
-	gates   map[*gateLink]struct{}
-	changed chan struct{} // closed and replaced when a worker comes
+	games *catalogue
+
+	mu        sync.Mutex
+	workers   map[string]*workerLink // by id
+	rooms     map[string]*workerLink // by the id of a room
+	libraries libraries
+	byZone    *zones
+	gates     map[*gateLink]struct{}
+	awaited   map[string]*awaited // by the id of a worker
+	late      uint64              // answers that came when nobody waited any more
+}
+
+// awaited is a worker that somebody waits for.
+type awaited struct {
+	here  chan struct{} // closed when it joins
+	until time.Time     // nobody waits any more
 }
 
 func newRegistry() *registry {
+	changes := &atomic.Uint64{}
 	r := &registry{
-		workers: map[string]*workerLink{},
-		gates:   map[*gateLink]struct{}{},
-		changed: make(chan struct{}),
+		workers: map[string]*workerLink{}, rooms: map[string]*workerLink{},
+		libraries: newLibraries(changes), byZone: newZones(),
+		gates: map[*gateLink]struct{}{}, awaited: map[string]*awaited{},
 	}
-	r.rebuild()
+	r.games = newCatalogue(r.allLibraries, changes)
 	return r
 }
 
-// addWorker registers a link and answers the one it replaces: the same worker
-// reconnected before its old connection was missed.
-func (r *registry) addWorker(w *workerLink, rooms []signal.Room) (old *workerLink) {
+// addWorker registers a link, tells it so and answers the one it replaces: the
+// same worker reconnected before its old connection was missed.
+func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) (old *workerLink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old = r.workers[w.id]
+	if old = r.workers[w.id]; old != nil {
+		r.takeOut(old)
+	}
 	r.workers[w.id] = w
-	w.rooms = roomIDs(rooms)
-	r.rebuild()
+	ask := r.libraries.announce(w, digest, time.Now())
+	w.sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: ask == w}))
+	r.putRooms(w, rooms)
+	r.byZone.count(w.zone, w.probe, 1)
 	r.pushPeers()
-	close(r.changed)
-	r.changed = make(chan struct{})
+	if one := r.awaited[w.id]; one != nil {
+		close(one.here)
+		delete(r.awaited, w.id)
+	}
 	return old
 }
 
-// removeWorker takes a link out unless it has been replaced.
-func (r *registry) removeWorker(w *workerLink) {
+// removeWorker takes a link out; false if it has been replaced before.
+func (r *registry) removeWorker(w *workerLink) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.workers[w.id] != w {
-		return
+		return false
 	}
+	r.takeOut(w)
 	delete(r.workers, w.id)
-	r.rebuild()
 	r.pushPeers()
+	return true
 }
 
-func (r *registry) setGames(w *workerLink, games []signal.Game) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w.games = byID(games)
-	r.rebuild()
+// takeOut forgets what a worker announced. r.mu is held.
+func (r *registry) takeOut(w *workerLink) {
+	r.putRooms(w, nil)
+	r.byZone.count(w.zone, w.probe, -1)
+	r.libraries.forget(w)
+	r.libraries.drop(w)
+	r.askLibraries(time.Now())
 }
 
-func (r *registry) setLoad(w *workerLink, load signal.Load) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	w.load = load
+// putRooms replaces a worker's rooms. r.mu is held.
+func (r *registry) putRooms(w *workerLink, rooms []signal.Room) {
+	for id := range w.rooms {
+		if r.rooms[id] == w {
+			delete(r.rooms, id)
+		}
+	}
+	w.rooms = make(map[string]signal.Room, len(rooms))
+	for _, room := range rooms {
+		w.rooms[room.ID] = room
+		r.rooms[room.ID] = w
+	}
 }
 
+// setRooms is what a worker says that it has. A link that has been replaced has
+// nothing to say any more.
 func (r *registry) setRooms(w *workerLink, rooms []signal.Room) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w.rooms = roomIDs(rooms)
+	if r.workers[w.id] == w {
+		r.putRooms(w, rooms)
+	}
 }
 
 // addRoom notes a room that a worker has just opened and not yet announced.
-func (r *registry) addRoom(w *workerLink, room string) {
+func (r *registry) addRoom(w *workerLink, id string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(w.rooms) < signal.MaxRooms {
-		w.rooms[room] = struct{}{}
+	if _, ok := w.rooms[id]; ok || r.workers[w.id] != w || len(w.rooms) >= signal.MaxRooms {
+		return
 	}
+	w.rooms[id] = signal.Room{ID: id}
+	r.rooms[id] = w
 }
 
 // worker is the link of a worker, nil if it is not connected.
@@ -94,166 +134,96 @@ func (r *registry) worker(id string) *workerLink {
 	return r.workers[id]
 }
 
-// workerOrWait is worker and, if it is nil, a channel that is closed when
-// another worker comes.
+// workerOrWait is worker and, if it is nil, a channel that is closed when that
+// worker comes.
 func (r *registry) workerOrWait(id string) (*workerLink, <-chan struct{}) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.workers[id], r.changed
+	if w := r.workers[id]; w != nil {
+		return w, nil
+	}
+	one := r.awaited[id]
+	if one == nil {
+		one = &awaited{here: make(chan struct{})}
+		r.awaited[id] = one
+	}
+	one.until = time.Now().Add(awaitedFor)
+	return nil, one.here
 }
 
-// forGame is who to ask for a room with the game, in order. Its error is an
-// *signal.Error that says what is missing.
-func (r *registry) forGame(game string) ([]*workerLink, error) {
+// candidates are whom to ask for a place for the game, in this order: in the
+// zone that is wished, if one is, else the nearest by the round trips that the
+// page measured (in ms, by zone); see place. Workers that drain, are overloaded
+// or silent are not among them, so that there may be none, and no error: then
+// the player has to wait. An error, an *signal.Error, says what is missing.
+func (r *registry) candidates(game, zone string, latencies map[string]int) ([]*workerLink, error) {
+	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.workers) == 0 {
 		return nil, signal.Errorf(signal.CodeNoWorker,
 			"no worker is connected; is the worker role running, and does its secrets.worker match?")
 	}
-	var loads []load
-	for id, w := range r.workers {
-		if _, ok := w.games[game]; ok {
-			loads = append(loads, load{worker: id, rooms: len(w.rooms), starting: w.starting, maxRooms: w.load.Places})
+	var links []*workerLink
+	var all []standing
+	known, inZone := false, false
+	for _, lib := range r.libraries.known {
+		if _, ok := lib.games[game]; !ok {
+			continue
+		}
+		known = true
+		for _, w := range lib.users {
+			if zone != "" && w.zone != zone {
+				continue
+			}
+			inZone = true
+			if w.healthy(now) {
+				links, all = append(links, w), append(all, w.standing(now))
+			}
 		}
 	}
-	if len(loads) == 0 {
+	switch {
+	case !known && len(r.libraries.wanted) > 0 && len(r.libraries.known) == 0:
+		return nil, signal.Errorf(signal.CodeNoWorker, "the workers have just come and not yet said what games they have; try again in a moment")
+	case !known:
 		return nil, signal.Errorf(signal.CodeNotFound, "there is no game %q; choose one from the menu", game)
+	case !inZone:
+		return nil, signal.Errorf(signal.CodeNoWorker, "no worker in the zone %q has this game; choose another zone", zone)
 	}
-	var links []*workerLink
-	for _, l := range place(loads) {
-		links = append(links, r.workers[l.worker])
+	ordered := make([]*workerLink, len(links))
+	for i, at := range place(all, latencies, rand.Uint64) {
+		ordered[i] = links[at]
 	}
-	return links, nil
-}
-
-// candidates is who to ask for a place, in order.
-func (r *registry) candidates(game, _ string, _ map[string]int) ([]*workerLink, error) {
-	return r.forGame(game)
+	return ordered, nil
 }
 
 // forRoom is the worker that has the room.
 func (r *registry) forRoom(room string) (*workerLink, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, w := range r.workers {
-		if _, ok := w.rooms[room]; ok {
-			return w, nil
-		}
+	if w := r.rooms[room]; w != nil {
+		return w, nil
 	}
 	return nil, signal.Errorf(signal.CodeNotFound, "the room is closed, or its worker is not connected just now")
 }
 
-// begin counts a start that a worker is asked for, until the func is called.
-func (r *registry) begin(w *workerLink) (end func()) {
-	r.mu.Lock()
-	w.starting++
-	r.mu.Unlock()
-	return func() {
-		r.mu.Lock()
-		w.starting--
-		r.mu.Unlock()
-	}
-}
-
-// addGate registers a gate and sends it the peers.
-func (r *registry) addGate(g *gateLink) {
+// countLate counts an answer that nobody waits for any more.
+func (r *registry) countLate() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.gates[g] = struct{}{}
-	g.sock.send(r.peers())
+	r.late++
 }
 
-func (r *registry) removeGate(g *gateLink) {
+// sweep asks for libraries that others owe us and forgets who is awaited in vain.
+func (r *registry) sweep(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.gates, g)
-}
-
-// drainGate keeps pages from a gate that opens no more relays. It still hears
-// of workers, for the sake of those that are open.
-func (r *registry) drainGate(g *gateLink) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	g.draining = true
-}
-
-// gateURLs are the URLs of each gate that is not draining, in a stable order.
-func (r *registry) gateURLs() [][]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	gates := slices.SortedFunc(maps.Keys(r.gates), func(a, b *gateLink) int { return cmp.Compare(a.id, b.id) })
-	urls := make([][]string, 0, len(gates))
-	for i, g := range gates {
-		if g.draining || i > 0 && gates[i-1].id == g.id {
-			continue // reconnected, and the old connection is not yet missed
-		}
-		urls = append(urls, g.urls)
-	}
-	return urls
-}
-
-// pushPeers tells all gates the new set. r.mu is held.
-func (r *registry) pushPeers() {
-	if len(r.gates) == 0 {
-		return
-	}
-	data := r.peers()
-	for g := range r.gates {
-		g.sock.send(data)
-	}
-}
-
-// peers is the message with the media addresses of all workers. r.mu is held.
-func (r *registry) peers() []byte {
-	addrs := []string{}
-	for _, w := range r.workers {
-		addrs = append(addrs, w.mediaAddrs...)
-	}
-	slices.Sort(addrs)
-	addrs = slices.Compact(addrs)
-	addrs = addrs[:min(len(addrs), signal.MaxPeers)]
-	return encode(signal.TypePeers, "", "", signal.Peers{Addrs: addrs})
-}
-
-// rebuild makes the list of all games, sorted by system and title; of equal
-// ids the one of the worker with the lowest id counts. r.mu is held.
-func (r *registry) rebuild() {
-	union := map[string]signal.Game{}
-	for _, id := range slices.Sorted(maps.Keys(r.workers)) {
-		for game, g := range r.workers[id].games {
-			if _, ok := union[game]; !ok {
-				union[game] = g
-			}
+	r.askLibraries(now)
+	for id, one := range r.awaited {
+		if now.After(one.until) {
+			delete(r.awaited, id)
 		}
 	}
-	games := slices.SortedFunc(maps.Values(union), func(a, b signal.Game) int {
-		return cmp.Or(cmp.Compare(a.System, b.System), cmp.Compare(a.Title, b.Title), cmp.Compare(a.ID, b.ID))
-	})
-	if games == nil {
-		games = []signal.Game{}
-	}
-	body, err := json.Marshal(games)
-	if err != nil {
-		panic(fmt.Sprintf("coordinator: games cannot be encoded: %v", err)) // only strings and ints
-	}
-	r.games.Store(newAsset("games.json", body))
-}
-
-func byID(games []signal.Game) map[string]signal.Game {
-	m := make(map[string]signal.Game, len(games))
-	for _, g := range games {
-		m[g.ID] = g
-	}
-	return m
-}
-
-func roomIDs(rooms []signal.Room) map[string]struct{} {
-	m := make(map[string]struct{}, len(rooms))
-	for _, r := range rooms {
-		m[r.ID] = struct{}{}
-	}
-	return m
 }
 
 // encode is signal.Encode for payloads that are our own and cannot fail.

@@ -46,17 +46,27 @@ type socket struct {
 	text  string // set before done is closed
 	slow  atomic.Bool
 	buf   []byte // of read
+
+	patience time.Duration
+	heard    atomic.Int64 // ns since 1970, when the other side was heard last
 }
 
 func newSocket(conn *websocket.Conn, limit, queue int) *socket {
-	s := &socket{conn: conn, limit: limit, queue: make(chan []byte, queue), done: make(chan struct{})}
+	s := &socket{conn: conn, limit: limit, queue: make(chan []byte, queue), done: make(chan struct{}), patience: readPatience}
 	conn.SetReadLimit(maxDiscard)
 	conn.SetPongHandler(func(string) error { return s.extend() })
 	_ = s.extend()
 	return s
 }
 
-func (s *socket) extend() error { return s.conn.SetReadDeadline(time.Now().Add(readPatience)) }
+func (s *socket) extend() error {
+	now := time.Now()
+	s.heard.Store(now.UnixNano())
+	return s.conn.SetReadDeadline(now.Add(s.patience))
+}
+
+// silent is for how long nothing has been heard, a pong least of all.
+func (s *socket) silent(now time.Time) time.Duration { return now.Sub(time.Unix(0, s.heard.Load())) }
 
 // send queues a message, which must not change any more. If the queue is full
 // the socket is cut at once. It does not block.

@@ -70,7 +70,7 @@ func New(cfg Config) (*Coordinator, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
-	allowed, err := newOrigins(cfg.Origins)
+	allowed, err := newOrigins(cfg.Origins, cfg.Alternates...)
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
@@ -159,7 +159,7 @@ func (c *Coordinator) Addr() net.Addr { return c.listener.Addr() }
 // connection and goroutine ended, and may be called once.
 func (c *Coordinator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	server := c.server(ctx, secure(c.cfg.TLS.HSTS, c.routes(ctx)))
+	server := c.server(ctx, secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx))))
 	g.Go(func() error { return serve(server, c.listener) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {

@@ -11,18 +11,29 @@ import (
 // send Origin there; what sends none is no browser and gains nothing by it.
 type origins map[string]bool
 
-func newOrigins(list []string) (origins, error) {
+// newOrigins takes the origins that are allowed, "*" for all, and the other
+// addresses of this site, whose pages come here when theirs do not answer.
+func newOrigins(list []string, alternates ...string) (origins, error) {
 	set := origins{}
 	for _, s := range list {
-		u, err := url.Parse(s)
-		plain := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" &&
-			u.Path == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
-		if s != "*" && !plain {
+		if s != "*" && !isOrigin(s) {
 			return nil, fmt.Errorf("origin %q: want scheme://host[:port] without a path, or *", s)
 		}
 		set[strings.ToLower(s)] = true
 	}
+	for _, s := range alternates {
+		if !isOrigin(s) {
+			return nil, fmt.Errorf("alternate %q: want scheme://host[:port] without a path", s)
+		}
+		set[strings.ToLower(s)] = true
+	}
 	return set, nil
+}
+
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && plainHost(strings.ToLower(u.Host)) &&
+		u.Path == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil && !strings.HasSuffix(s, "?") && !strings.HasSuffix(s, "#")
 }
 
 // allow is CheckOrigin of a browser's socket.

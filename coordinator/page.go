@@ -35,17 +35,22 @@ func newAsset(name string, body []byte) *asset {
 // serve answers with the asset, or that it has not changed. Browsers keep it
 // and ask each time, so a new version is seen at once.
 func (a *asset) serve(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("Cache-Control", "no-cache")
+	if h := rw.Header(); h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-cache")
+	}
 	rw.Header().Set("ETag", a.etag)
 	rw.Header().Set("Content-Type", contentType(a.name))
 	http.ServeContent(rw, r, "", time.Time{}, bytes.NewReader(a.body))
 }
 
-// serveMissing answers with the asset in place of something that is not there.
-func (a *asset) serveMissing(rw http.ResponseWriter, r *http.Request) {
-	rw.Header().Set("Cache-Control", "no-cache")
+// serveInstead answers with the asset in place of something that is not there,
+// or not for everybody.
+func (a *asset) serveInstead(rw http.ResponseWriter, r *http.Request, status int) {
+	if h := rw.Header(); h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-cache")
+	}
 	rw.Header().Set("Content-Type", contentType(a.name))
-	rw.WriteHeader(http.StatusNotFound)
+	rw.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = rw.Write(a.body) // the client may be gone
 	}
@@ -106,29 +111,58 @@ func loadAsset(web fs.FS, name string) (*asset, error) {
 	return newAsset(name, body), nil
 }
 
-// servePage is what browsers load: index.html for the routes that it knows,
-// else the file itself. Who follows a link that leads nowhere gets the page too,
-// with status 404: it says so in its own words.
-func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.URL.Path, "/")
+// Pages, as files. What else they load is the same for everybody.
+const (
+	indexFile  = "index.html"
+	adminFile  = "admin.html"
+	signInFile = "signin.html"
+)
+
+// pageFile is the file behind a path.
+func pageFile(name string) string {
 	game, isPlay := strings.CutPrefix(name, "play/")
 	room, isRoom := strings.CutPrefix(name, "room/")
-	if name == "" || isPlay && signal.ValidID(game) || isRoom && signal.ValidRoomID(room) {
-		name = "index.html"
+	switch {
+	case name == "", isPlay && signal.ValidID(game), isRoom && signal.ValidRoomID(room):
+		return indexFile
+	case name == "admin":
+		return adminFile
+	case name == "signin", name == "auth/callback":
+		return signInFile
 	}
-	a, err := loadAsset(c.cfg.Web, name)
-	missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid)
-	if missing && (isPlay || isRoom || strings.Contains(r.Header.Get("Accept"), "text/html")) {
-		a, err = loadAsset(c.cfg.Web, "index.html")
-		if err == nil {
-			a.serveMissing(rw, r)
+	return name
+}
+
+// wantsPage says whether who asks for something that is not there would rather
+// see a page than an error in plain text.
+func wantsPage(r *http.Request, name string) bool {
+	return strings.HasPrefix(name, "play/") || strings.HasPrefix(name, "room/") || strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// servePage is what browsers load: index.html for the routes that it knows,
+// else the file itself. Who follows a link that leads nowhere gets the page too,
+// with status 404: it says so in its own words. Who must sign in first gets that
+// page in place of any other.
+func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, "/")
+	file, status := pageFile(name), http.StatusOK
+	a, err := loadAsset(c.cfg.Web, file)
+	if isMissing(err) && file != indexFile && file != adminFile && file != signInFile && wantsPage(r, name) {
+		file, status = indexFile, http.StatusNotFound
+		a, err = loadAsset(c.cfg.Web, file)
+	}
+	if path.Ext(file) == ".html" {
+		if c.askIn(rw, r, file) {
 			return
 		}
+		rw.Header().Set(policyHeader, policy+sockets(r)+c.elsewhere())
 	}
 	switch {
-	case err == nil:
+	case err == nil && status == http.StatusOK:
 		a.serve(rw, r)
-	case missing:
+	case err == nil:
+		a.serveInstead(rw, r, status)
+	case isMissing(err):
 		http.Error(rw, "there is no such page", http.StatusNotFound)
 	default:
 		c.log.Error("page file", "name", name, "cause", err)
@@ -136,7 +170,58 @@ func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
+func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) }
+
+// askIn answers with the page of the sign-in if a page is that one, or not for
+// who asks for it. What depends on who asks is kept out of shared caches.
+func (c *Coordinator) askIn(rw http.ResponseWriter, r *http.Request, file string) bool {
+	if file == signInFile {
+		c.serveSignIn(rw, r, http.StatusOK)
+		return true
+	}
+	if !c.door.Required() && file != adminFile {
+		return false
+	}
+	rw.Header().Add("Vary", "Cookie")
+	user := c.door.User(r)
+	switch {
+	case user == nil:
+		c.serveSignIn(rw, r, http.StatusUnauthorized)
+		return true
+	case file == adminFile && user.Role != signal.RoleAdmin:
+		c.stats.refuse("denied")
+		c.serveSignIn(rw, r, http.StatusForbidden)
+		return true
+	}
+	rw.Header().Set("Cache-Control", "private, no-cache")
+	c.door.Renew(rw, r)
+	return false
+}
+
+func (c *Coordinator) serveSignIn(rw http.ResponseWriter, r *http.Request, status int) {
+	rw.Header().Set("Cache-Control", "no-store")
+	a, err := loadAsset(c.cfg.Web, signInFile)
+	if isMissing(err) {
+		http.Error(rw, "there is no page to sign in", http.StatusNotFound)
+		return
+	}
+	if err != nil {
+		c.log.Error("page file", "name", signInFile, "cause", err)
+		http.Error(rw, "the page to sign in cannot be read", http.StatusInternalServerError)
+		return
+	}
+	a.serveInstead(rw, r, status)
+}
+
 // serveGames is /api/games.
 func (c *Coordinator) serveGames(rw http.ResponseWriter, r *http.Request) {
+	if c.door.Required() {
+		rw.Header().Add("Vary", "Cookie")
+		rw.Header().Set("Cache-Control", "private, no-cache")
+		if c.door.User(r) == nil {
+			http.Error(rw, "nobody is signed in", http.StatusUnauthorized)
+			return
+		}
+	}
 	c.registry.games.Load().serve(rw, r)
 }

@@ -23,8 +23,8 @@ const (
 
 // Bounds of what is configured.
 const (
-	minPassword = 8    // bytes
-	maxPassword = 1024 // bytes, of what somebody types in, too
+	minPassword = 8   // bytes
+	maxPassword = 256 // bytes, of what somebody types in, too
 	defaultTTL  = 12 * time.Hour
 	minTTL      = time.Minute
 	maxTTL      = 30 * 24 * time.Hour
@@ -97,7 +97,7 @@ func (cfg *Config) complete() error {
 		return errors.New("coordinator.signIn: there is no secret to seal cookies with; set secrets.worker or secrets.session")
 	}
 	if cfg.TTL < minTTL || cfg.TTL > maxTTL {
-		return fmt.Errorf("coordinator.signIn.ttl %s is not within %s..%s", cfg.TTL, minTTL, maxTTL)
+		return fmt.Errorf("coordinator.signIn.sessionTTL %s is not within %s..%s", cfg.TTL, minTTL, maxTTL)
 	}
 	if err := cfg.checkPasswords(); err != nil {
 		return err
@@ -120,7 +120,7 @@ func (cfg *Config) checkPasswords() error {
 	}
 	for _, p := range []struct{ key, value string }{{"password", cfg.Password}, {"adminPassword", cfg.AdminPassword}} {
 		if p.value != "" && (len(p.value) < minPassword || len(p.value) > maxPassword) {
-			return fmt.Errorf("coordinator.signIn.%s has not %d to %d characters", p.key, minPassword, maxPassword)
+			return fmt.Errorf("coordinator.signIn.%s has not %d to %d bytes", p.key, minPassword, maxPassword)
 		}
 	}
 	if cfg.Password != "" && cfg.Password == cfg.AdminPassword {

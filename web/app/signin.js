@@ -85,7 +85,7 @@ async function attempt(button, wrong, run) {
 function passwordForm(label, first) {
   const wrong = h('p', { class: 'signin-wrong', role: 'alert', id: 'wrong', hidden: true });
   const input = h('input', {
-    type: 'password', id: 'password', name: 'password', autocomplete: 'current-password', required: true, maxlength: 1024,
+    type: 'password', id: 'password', name: 'password', autocomplete: 'current-password', required: true, maxlength: 256,
     'aria-describedby': 'wrong', 'data-first': first, oninput: () => input.removeAttribute('aria-invalid'),
   });
   const button = h('button', { type: 'submit', class: first ? 'button primary' : 'button' }, 'Sign in');

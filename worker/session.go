@@ -1,8 +1,10 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,9 @@ type session struct {
 	link   atomic.Pointer[uplink.Link]
 	inbox  chan signal.Envelope
 	ended  chan room.Leave // from the room; capacity 2, for one with Again and the last
+	finish chan room.Leave // from sessions.end; capacity 1
+	since  time.Time
+	shown  atomic.Pointer[shown] // nil until it has a place
 
 	// Of run only.
 	peer   *peer.Peer
@@ -38,6 +43,23 @@ type session struct {
 	room   *room.Room
 	host   string      // by which the browser reached the coordinator
 	again  *time.Timer // runs while a new connection is awaited, else nil
+}
+
+// shown is what info needs.
+type shown struct {
+	room   *room.Room
+	member *room.Member
+}
+
+// info is what is listed of the session. Its Room is "" while it has no place yet.
+func (s *session) info() signal.SessionInfo {
+	i := signal.SessionInfo{ID: s.id, Since: s.since.UnixMilli()}
+	if at := s.shown.Load(); at != nil {
+		now := at.member.Status()
+		i.Room, i.Game, i.User = at.room.ID(), at.room.Game().ID, at.member.User()
+		i.Player, i.Hosting, i.Away = now.Player, now.Host, now.Away
+	}
+	return i
 }
 
 // sessions is the table of them. Its methods may be called from any goroutine.
@@ -58,6 +80,35 @@ func (t *sessions) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byID)
+}
+
+// list is those that have a place, the oldest first.
+func (t *sessions) list() []signal.SessionInfo {
+	t.mu.Lock()
+	out := make([]signal.SessionInfo, 0, len(t.byID))
+	for _, s := range t.byID {
+		if i := s.info(); i.Room != "" {
+			out = append(out, i)
+		}
+	}
+	t.mu.Unlock()
+	slices.SortFunc(out, func(a, b signal.SessionInfo) int {
+		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	return out
+}
+
+// end makes a session end; its page hears why. It says whether there is one.
+func (t *sessions) end(id, reason string, code signal.Code) bool {
+	s := t.find(id)
+	if s == nil {
+		return false
+	}
+	select {
+	case s.finish <- room.Leave{Reason: reason, Code: code}:
+	default: // it ends already
+	}
+	return true
 }
 
 // close lets no new session start.
@@ -82,7 +133,10 @@ func (t *sessions) start(w *Worker, l *uplink.Link, e signal.Envelope) error {
 	case len(t.byID) >= maxSessions:
 		return signal.Errorf(signal.CodeFull, "the worker has %d sessions", maxSessions)
 	}
-	s := &session{worker: w, id: e.Session, inbox: make(chan signal.Envelope, sessionQueue), ended: make(chan room.Leave, 2)}
+	s := &session{
+		worker: w, id: e.Session, since: time.Now(), inbox: make(chan signal.Envelope, sessionQueue),
+		ended: make(chan room.Leave, 2), finish: make(chan room.Leave, 1),
+	}
 	s.link.Store(l)
 	t.byID[s.id] = s
 	t.group.Go(func() {
@@ -128,11 +182,13 @@ func (s *session) next() bool {
 	select {
 	case l := <-s.ended:
 		if !l.Again {
-			s.tell(signal.TypeClosed, "", signal.Closed{Reason: signal.Clip(l.Reason)})
+			s.tell(signal.TypeClosed, "", signal.Closed{Reason: signal.Clip(l.Reason), Code: l.Code})
 			return false
 		}
 		s.again = time.NewTimer(againPatience)
 		s.tell(signal.TypeError, "", signal.Errorf(signal.CodeSRTP, "%s", l.Reason))
+	case why := <-s.finish:
+		s.member.Dismiss(why) // and the room tells that it ended
 	case <-late:
 		s.member.Release() // and the room tells that it ended
 	case e := <-s.inbox:
@@ -172,37 +228,50 @@ func (s *session) begin(e signal.Envelope) (signal.Answer, error) {
 		if err != nil {
 			return signal.Answer{}, err
 		}
-		if err := peer.CheckOffer(start.SDP); err != nil { // before it costs a process
-			return signal.Answer{}, err
-		}
-		r, err := s.worker.openRoom(ctx, start)
-		if err != nil {
-			return signal.Answer{}, err
-		}
-		answer, err := s.enter(ctx, r.Room, 0, signal.Offer{SDP: start.SDP, SRTP: start.SRTP}, start.Host)
-		if err != nil {
-			r.cancel(nil) // nobody else knows of it
-		}
-		return answer, err
+		return s.open(ctx, start)
 	}
 	join, err := signal.Read[signal.Join](e)
 	if err != nil {
+		return signal.Answer{}, err
+	}
+	if err := peer.CheckOffer(join.SDP); err != nil { // before it costs an invitation, or the seat of who comes back
 		return signal.Answer{}, err
 	}
 	r := s.worker.rooms.find(join.Room)
 	if r == nil {
 		return signal.Answer{}, signal.Errorf(signal.CodeNotFound, "the room does not exist, or has ended")
 	}
-	return s.enter(ctx, r, join.Player, signal.Offer{SDP: join.SDP, SRTP: join.SRTP}, join.Host)
+	s.host = join.Host
+	entry := room.Entry{Replaces: join.Replaces, Player: join.Player, Invite: join.Invite, User: join.User}
+	return s.enter(ctx, r, entry, signal.Offer{SDP: join.SDP, SRTP: join.SRTP})
 }
 
-// enter brings the browser into a room.
-func (s *session) enter(ctx context.Context, r *room.Room, wish int, offer signal.Offer, host string) (signal.Answer, error) {
-	m, err := r.Reserve(ctx, wish)
+// open starts a game whose host the session is.
+func (s *session) open(ctx context.Context, start signal.Start) (signal.Answer, error) {
+	if err := peer.CheckOffer(start.SDP); err != nil { // before it costs a process
+		return signal.Answer{}, err
+	}
+	r, err := s.worker.openRoom(ctx, start)
 	if err != nil {
 		return signal.Answer{}, err
 	}
-	s.member, s.room, s.host = m, r, host
+	s.host = start.Host
+	answer, err := s.enter(ctx, r.Room, room.Entry{User: start.User}, signal.Offer{SDP: start.SDP, SRTP: start.SRTP})
+	if err != nil {
+		r.cancel(nil) // nobody else knows of it
+	}
+	return answer, err
+}
+
+// enter brings the browser into a room.
+func (s *session) enter(ctx context.Context, r *room.Room, e room.Entry, offer signal.Offer) (signal.Answer, error) {
+	e.Session = s.id
+	m, err := r.Reserve(ctx, e)
+	if err != nil {
+		return signal.Answer{}, err
+	}
+	s.member, s.room = m, r
+	s.shown.Store(&shown{r, m})
 	answer, err := s.connect(ctx, offer)
 	if err != nil {
 		m.Release()

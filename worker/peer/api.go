@@ -14,11 +14,11 @@ import (
 )
 
 // Timeouts of ICE. Between the second and the third a browser whose network
-// changed can come back with a new offer.
+// changed can come back with a new offer: its seat is held for 30 s in all.
 const (
 	iceKeepalive    = 2 * time.Second
 	iceDisconnected = 5 * time.Second
-	iceFailed       = 20 * time.Second // after disconnected
+	iceFailed       = 25 * time.Second // after disconnected
 )
 
 // sctpReceiveBuffer bounds what a browser may have in flight on the data channels.

@@ -39,7 +39,7 @@ func TestBrowserLeavesWhileConnecting(t *testing.T) {
 			peertest.Wait(t, "the connection", w.ready)
 			<-time.After(time.Duration(i) * step) // when, is what varies
 			_ = b.PC.Close()
-			p.finish(ErrLost) // what ICE would find out after 25 s
+			p.finish(ErrLost) // what ICE would find out after 30 s
 			select {
 			case err := <-done:
 				if err == nil {

@@ -57,6 +57,7 @@ var errStreams = fmt.Errorf("%w: it names more than %d streams", ErrLost, maxStr
 // None may block, nor call Close or Run. Slices belong to the receiver.
 type Events struct {
 	Ready    func()       // connected, or connected again: pictures can flow
+	Lost     func()       // nothing has come from the browser for a while; it may yet. May be nil
 	KeyFrame func()       // the browser, or a full queue, needs a key frame; not to call the Viewer
 	Input    func([]byte) // a datagram of channel `input`
 	Control  func([]byte) // a message of channel `control`
@@ -80,6 +81,7 @@ type Peer struct {
 	videoSender, audioSender *webrtc.RTPSender
 	control                  *webrtc.DataChannel
 
+	states sync.Mutex                  // held by connectionChanged
 	ready  atomic.Bool                 // was connected
 	viewer atomic.Pointer[send.Viewer] // set by the first Answer
 
@@ -148,19 +150,28 @@ func (p *Peer) addTracks() error {
 	return nil
 }
 
+// connectionChanged is called from a goroutine for each change, so in any order.
 func (p *Peer) connectionChanged(state webrtc.PeerConnectionState) {
+	p.states.Lock()
+	defer p.states.Unlock()
 	p.log.Debug("peer connection", "state", state.String())
-	switch state {
-	case webrtc.PeerConnectionStateConnected:
-		p.ready.Store(true)
-		p.openPath()
-		p.events.Ready()
-	case webrtc.PeerConnectionStateFailed:
+	if state == webrtc.PeerConnectionStateFailed {
 		if p.srtp != seal.AES128CMHMACSHA180 && !p.ready.Load() && p.transport().State() == webrtc.DTLSTransportStateFailed {
 			p.finish(ErrSRTP)
 			return
 		}
 		p.finish(ErrLost)
+		return
+	}
+	switch p.pc.ConnectionState() { // the last of these calls sees the last state
+	case webrtc.PeerConnectionStateConnected:
+		p.ready.Store(true)
+		p.openPath()
+		p.events.Ready()
+	case webrtc.PeerConnectionStateDisconnected:
+		if p.events.Lost != nil {
+			p.events.Lost()
+		}
 	}
 }
 

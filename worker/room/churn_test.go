@@ -89,10 +89,10 @@ type visit struct {
 
 func newVisit(t *testing.T, r *Room) *visit {
 	v := &visit{t: t, left: make(chan Leave, 3)}
-	m, err := r.Reserve(t.Context(), 0)
+	m, err := r.Reserve(t.Context(), Entry{})
 	for errors.Is(err, ErrFull) { // one that left is still on its way out
 		<-time.After(time.Millisecond)
-		m, err = r.Reserve(t.Context(), 0)
+		m, err = r.Reserve(t.Context(), Entry{})
 	}
 	if err != nil {
 		t.Errorf("reserve: %v", err)
@@ -197,7 +197,7 @@ func TestReserveGivesUp(t *testing.T) {
 	r := New(Config{Logger: slog.New(slog.DiscardHandler), ID: roomID, Seats: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := r.Reserve(ctx, 0); !errors.Is(err, context.Canceled) {
+	if _, err := r.Reserve(ctx, Entry{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("Reserve = %v", err)
 	}
 }

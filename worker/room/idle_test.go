@@ -46,7 +46,7 @@ func TestIdle(t *testing.T) {
 func TestTheCauseIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 2, 0)
-		pending, err := s.Reserve(t.Context(), 0)
+		pending, err := s.Reserve(t.Context(), Entry{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestTheCauseIsTold(t *testing.T) {
 		if err := <-s.result; err == nil {
 			t.Error("Run hides the error")
 		}
-		_, late := s.Reserve(t.Context(), 0)
+		_, late := s.Reserve(t.Context(), Entry{})
 		for what, err := range map[string]error{"Reserve": late, "Attach": pending.Attach(newScreen(t, 0, nil), nil)} {
 			var e *signal.Error
 			if !errors.Is(err, ErrClosed) || !errors.As(err, &e) || e.Code != signal.CodeFailed || !strings.Contains(e.Message, "no game in it") {

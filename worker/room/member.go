@@ -1,7 +1,9 @@
 package room
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -41,47 +43,69 @@ const (
 // Reserve makes it, Attach fills it, Release gives it back.
 type Member struct {
 	room *Room
+	user *signal.User
 	ctx  context.Context // ends when the member must go
 	stop context.CancelFunc
 
 	// Of the room's goroutine only.
-	viewer viewer
-	left   func(Leave)
-	gone   bool
+	pass    *pass // nil once nothing waits for it
+	viewer  viewer
+	left    func(Leave)
+	hopes   bool  // for a seat that is kept for somebody
+	leaving bool  // it is out of the room's life, its browser may still be closing
+	why     Leave // of leaving
 
 	mu        sync.Mutex // guards what follows: input arrives beside the room's goroutine
-	seat      int        // 1..n, 0 = watches
+	status    Status
+	muted     bool
 	keeper    input.Keeper
 	deadMan   *time.Timer
 	talk      bucket
 	complaint time.Time
 }
 
-func newMember(r *Room, seat int) *Member {
-	m := &Member{room: r, seat: seat, talk: bucket{level: talkBurst}}
+// Status is what a member is just now.
+type Status struct {
+	Player int  // its seat, 0 = watches
+	Host   bool // it is the host of the room
+	Away   bool // the connection to it is lost, its place is held
+}
+
+func newMember(r *Room, p *pass, seat int) *Member {
+	m := &Member{room: r, user: p.user, pass: p, status: Status{Player: seat}, talk: bucket{level: talkBurst}}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	return m
 }
 
 // Player is the seat of the member now, 0 if it watches.
-func (m *Member) Player() int {
+func (m *Member) Player() int { return m.Status().Player }
+
+// Status is what the member is now.
+func (m *Member) Status() Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.seat
+	return m.status
 }
+
+// User is who the member belongs to, nil if nobody is signed in.
+func (m *Member) User() *signal.User { return m.user }
 
 // Events are what the member's peer must be opened with.
 func (m *Member) Events() peer.Events {
 	ready := func() {
 		m.room.played.Store(true)
+		m.setAway(false)
 		m.room.keys.Request()
 	}
-	return peer.Events{Ready: ready, KeyFrame: m.room.keys.Request, Input: m.input, Control: m.control}
+	return peer.Events{
+		Ready: ready, Lost: func() { m.setAway(true) }, KeyFrame: m.room.keys.Request, Input: m.input, Control: m.control,
+	}
 }
 
 // Leave says how a member's browser left.
 type Leave struct {
-	Reason string // for people
+	Reason string      // for people
+	Code   signal.Code // as in signal.Closed
 	// Again means that the member keeps its place: the browser did not get as far
 	// as a connection for want of a cipher in common (peer.ErrSRTP). Attach may be
 	// called with another peer of it; otherwise Release must be.
@@ -91,32 +115,29 @@ type Leave struct {
 // Attach gives the member its browser, which the room runs from now on. When it
 // is gone, for whatever reason, left is called from the room's goroutine; it must
 // not block. It is called once, but after a Leave with Again once more. If the
-// room has ended meanwhile, ErrClosed comes back and the browser still belongs to
-// the caller.
+// room has ended meanwhile, ErrClosed comes back, if the member had to go, why;
+// then the browser still belongs to the caller.
 func (m *Member) Attach(v viewer, left func(Leave)) error {
 	var refused error
 	err := m.room.do(func() {
-		if m.gone {
+		switch {
+		case m.room.why != nil:
 			refused = m.room.closed()
-			return
+		case m.leaving:
+			refused = signal.Errorf(cmp.Or(m.why.Code, signal.CodeNotFound), "%s", m.why.Reason)
+		default:
+			m.room.attach(m, v, left)
 		}
-		m.room.attach(m, v, left)
 	})
 	return errors.Join(err, refused)
 }
 
 // Release frees the place of a member that got no browser, or makes an attached
-// one leave: its seat is free at once, for it may be a page that is being
-// reloaded and wants it back. It may be called more than once.
+// one leave. Its seat is free at once for who asks for it; if nobody does, it
+// waits for a moment: it may be a page that is being loaded anew. An invitation
+// by which nobody got in is good again. It may be called more than once.
 func (m *Member) Release() {
-	_ = m.room.do(func() {
-		if m.viewer == nil {
-			m.room.remove(m, "")
-			return
-		}
-		m.room.change(m, 0)
-		m.stop()
-	})
+	_ = m.room.do(func() { m.room.dismiss(m, Leave{Reason: "the session ended"}, kept) })
 }
 
 // input takes a datagram of the browser: its states go, in order, to the port
@@ -124,12 +145,12 @@ func (m *Member) Release() {
 func (m *Member) input(b []byte) {
 	var d input.Datagram
 	if d.Decode(b) != nil {
-		m.complain(signal.Errorf(signal.CodeBadRequest, "malformed datagram of %d bytes on channel input", len(b)))
+		m.complain(signal.Errorf(signal.CodeBadRequest, "malformed datagram of %d bytes on channel input", len(b)), nil)
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.seat == 0 {
+	if m.status.Player == 0 || m.muted {
 		return
 	}
 	m.keeper.Apply(&d, time.Now(), m.press)
@@ -147,13 +168,24 @@ func (m *Member) input(b []byte) {
 }
 
 // press hands a state to the engine. With m.mu held.
-func (m *Member) press(s input.State) { m.room.setPad(m.seat-1, engine.Pad(s)) }
+func (m *Member) press(s input.State) { m.room.setPad(m.status.Player-1, engine.Pad(s)) }
+
+// letGo gives up all that is held on the seat. With m.mu held.
+func (m *Member) letGo() {
+	if m.deadMan != nil {
+		m.deadMan.Stop()
+	}
+	if m.status.Player != 0 {
+		m.press(input.State{})
+		m.keeper.Release()
+	}
+}
 
 // silent runs when the browser said nothing for a while.
 func (m *Member) silent() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.keeper.Expire(time.Now()) && m.seat != 0 {
+	if m.keeper.Expire(time.Now()) && m.status.Player != 0 {
 		m.press(input.State{})
 	}
 }
@@ -162,36 +194,61 @@ func (m *Member) silent() {
 func (m *Member) sit(seat int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.deadMan != nil {
-		m.deadMan.Stop()
+	if m.status.Player != seat {
+		m.letGo()
 	}
-	if m.seat != 0 && m.seat != seat {
-		m.press(input.State{})
-		m.keeper.Release()
+	m.status.Player = seat
+}
+
+// mute makes the room deaf to the member's input.
+func (m *Member) mute(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if on && !m.muted {
+		m.letGo()
 	}
-	m.seat = seat
+	m.muted = on
+}
+
+func (m *Member) isMuted() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.muted
+}
+
+func (m *Member) setHosting(on bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.status.Host = on
+}
+
+// setAway is told when the path to the browser is lost, and found again. What
+// it held is let go of.
+func (m *Member) setAway(on bool) {
+	m.mu.Lock()
+	same := m.status.Away == on
+	m.status.Away = on
+	if on && !same {
+		m.letGo()
+	}
+	m.mu.Unlock()
+	if !same {
+		_ = m.room.do(m.room.tellSoon)
+	}
 }
 
 // control takes a message of the page.
 func (m *Member) control(b []byte) {
 	if !m.mayTalk() {
-		m.complain(signal.Errorf(signal.CodeBadRequest, "more than %d messages a second on channel control", talkRate))
+		m.complain(signal.Errorf(signal.CodeBadRequest, "more than %d messages a second on channel control", talkRate), nil)
 		return
 	}
-	r, err := decodeRequest(b, m.room.cfg.Seats)
+	q, err := decodeRequest(b, m.room.cfg.Seats)
 	if err != nil {
-		m.complain(signal.AsError(err))
+		m.complain(signal.AsError(err), q.Ref)
 		return
 	}
-	_ = m.room.do(func() {
-		switch {
-		case m.gone || m.viewer == nil:
-		case r.Type == "ping":
-			m.viewer.Control(encode(pongMessage{"pong", *r.T}))
-		default:
-			m.room.change(m, *r.Player)
-		}
-	})
+	_ = m.room.do(func() { m.room.asked(m, q) })
 }
 
 func (m *Member) mayTalk() bool {
@@ -201,7 +258,7 @@ func (m *Member) mayTalk() bool {
 }
 
 // complain tells the page what it did wrong, at most once a second.
-func (m *Member) complain(e *signal.Error) {
+func (m *Member) complain(e *signal.Error, ref json.RawMessage) {
 	m.mu.Lock()
 	quiet := time.Since(m.complaint) < complainEach
 	if !quiet {
@@ -211,7 +268,7 @@ func (m *Member) complain(e *signal.Error) {
 	if quiet {
 		return
 	}
-	_ = m.room.do(func() { m.tell(errorMessage{"error", e.Code, e.Message}) })
+	_ = m.room.do(func() { m.tell(newError(e, ref)) })
 }
 
 // tell sends a message to the page. Of the room's goroutine.

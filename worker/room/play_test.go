@@ -36,7 +36,7 @@ func TestPlay(t *testing.T) {
 	go func() { result <- r.Run(ctx, e) }()
 
 	join := func() (*Member, *peertest.Browser, chan Leave) {
-		m, err := r.Reserve(t.Context(), 0)
+		m, err := r.Reserve(t.Context(), Entry{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -26,7 +26,7 @@ func (s *slowScreen) Run(ctx context.Context) error {
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 2, 0)
-		old, err := s.Reserve(t.Context(), 0)
+		old, err := s.Reserve(t.Context(), Entry{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -64,8 +63,9 @@ type Config struct {
 	Profile    media.Profile   // that the engine begins with
 	Send       send.Config     // its Logger is replaced
 	MaxMembers int             // 0 = DefaultMaxMembers
+	Secret     string          // secrets.worker, which signs invitations; "" = none can be made
 	// Changed is called from the room's goroutine when the numbers of players
-	// or viewers have changed; it must not block. May be nil.
+	// or viewers, or Closed, may have changed; it must not block. May be nil.
 	Changed func()
 }
 
@@ -83,14 +83,24 @@ type Room struct {
 	players, viewers atomic.Int32
 	idle             atomic.Pointer[time.Time] // see Idle, nil while it is not
 	played           atomic.Bool               // somebody was connected
+	shut             atomic.Bool               // see Closed
 
 	// Of the room's goroutine only.
-	members map[*Member]struct{}
-	seats   []*Member // index = player - 1
+	members []*Member              // by arrival, with those on their way out
+	seats   []*Member              // index = player - 1
+	host    *Member                // nil while nobody is there
+	persons int                    // who have been here so far
+	past    []*pass                // of who left, the last one last
+	banned  []string               // see Room.ban
+	invites map[string]*invitation // by id
 	profile media.Profile
 	info    engine.Info
 	known   bool // info is
 	grace   *time.Timer
+	hope    *time.Timer   // see Room.expect
+	news    *time.Timer   // runs while pages are to be told of a change
+	stale   bool          // they are
+	told    time.Time     // when they were told
 	why     *signal.Error // the room ends, nil while it does not; not written after done is closed
 }
 
@@ -106,7 +116,7 @@ func New(cfg Config) *Room {
 	r := &Room{
 		cfg: cfg, log: cfg.Logger.With("room", cfg.ID), profile: cfg.Profile,
 		requests: make(chan func()), started: make(chan struct{}), done: make(chan struct{}),
-		members: map[*Member]struct{}{}, seats: make([]*Member, cfg.Seats),
+		seats: make([]*Member, cfg.Seats), invites: map[string]*invitation{},
 	}
 	r.keys = newKeyGate(func() { r.engine.RequestKeyFrame() })
 	cfg.Send.Logger = r.log
@@ -156,6 +166,9 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 	defer stopSending()
 	r.grace = time.NewTimer(max(r.cfg.Grace, firstGrace))
 	defer r.grace.Stop()
+	r.hope, r.news = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	defer r.hope.Stop()
+	defer r.news.Stop()
 
 	var result error
 	playing, cancelled := true, ctx.Done()
@@ -169,6 +182,10 @@ func (r *Room) Run(ctx context.Context, e gameEngine) error {
 				r.close(signal.Errorf(signal.CodeFailed, "the game ended: %v", err))
 			}
 			r.close(signal.Errorf(signal.CodeFailed, "the game ended"))
+		case <-r.news.C:
+			r.announce()
+		case <-r.hope.C:
+			r.fulfil()
 		case <-r.grace.C:
 			if len(r.members) == 0 {
 				r.close(signal.Errorf(signal.CodeNotFound, "nobody is in the room"))
@@ -236,12 +253,12 @@ func (r *Room) close(why *signal.Error) {
 	}
 	r.why = why
 	r.log.Info("room ends", "reason", why.Message)
-	for _, m := range slices.Collect(maps.Keys(r.members)) {
+	for _, m := range slices.Clone(r.members) {
 		if m.viewer == nil {
-			r.remove(m, why.Message)
+			r.dismiss(m, Leave{}, 0) // it is told why the room ends
 			continue
 		}
-		m.tell(errorMessage{"error", why.Code, why.Message})
+		m.tell(newError(why, nil))
 		m.stop()
 	}
 }

@@ -141,7 +141,7 @@ func (s *stage) join(wish int) guest { return s.joinAs(wish, media.ProfileMain) 
 
 func (s *stage) joinAs(wish int, p media.Profile) guest {
 	s.t.Helper()
-	m, err := s.Reserve(s.t.Context(), wish)
+	m, err := s.Reserve(s.t.Context(), Entry{Player: wish})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -181,6 +181,8 @@ func TestSeats(t *testing.T) {
 		if p, v := s.Count(); p != 2 || v != 1 {
 			t.Errorf("%d play, %d watch", p, v)
 		}
+		time.Sleep(tellEach)
+		synctest.Wait()
 		last := host.screen.said(t, "room")
 		want := map[string]any{
 			"type": "room", "room": roomID, "game": "game", "title": "A Game", "system": "nes",
@@ -198,15 +200,15 @@ func TestSeats(t *testing.T) {
 		if again := s.join(0); again.Player() != 1 {
 			t.Errorf("the freed seat was not given: %d", again.Player())
 		}
-		if _, err := s.Reserve(t.Context(), 0); err != nil {
+		if _, err := s.Reserve(t.Context(), Entry{}); err != nil {
 			t.Errorf("fourth: %v", err)
 		}
-		if _, err := s.Reserve(t.Context(), 0); !errors.Is(err, ErrFull) {
+		if _, err := s.Reserve(t.Context(), Entry{}); !errors.Is(err, ErrFull) {
 			t.Errorf("fifth of four: %v", err)
 		}
 		for _, wish := range []int{-1, 3, 99} {
 			var refused *signal.Error
-			if _, err := s.Reserve(t.Context(), wish); !errors.As(err, &refused) {
+			if _, err := s.Reserve(t.Context(), Entry{Player: wish}); !errors.As(err, &refused) {
 				t.Errorf("player %d: %v", wish, err)
 			}
 		}
@@ -355,7 +357,7 @@ func TestGrace(t *testing.T) {
 		if d := time.Since(start); d != 30*time.Second {
 			t.Errorf("ended %v after the last viewer", d)
 		}
-		if _, err := s.Reserve(t.Context(), 0); !errors.Is(err, ErrClosed) {
+		if _, err := s.Reserve(t.Context(), Entry{}); !errors.Is(err, ErrClosed) {
 			t.Errorf("Reserve in an ended room: %v", err)
 		}
 		g.Release() // harmless
@@ -366,7 +368,7 @@ func TestEngineFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 2, 0)
 		a, b := s.join(0), s.join(0)
-		pending, err := s.Reserve(t.Context(), 0)
+		pending, err := s.Reserve(t.Context(), Entry{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -466,7 +468,7 @@ func TestEveryViewerGetsEverything(t *testing.T) {
 func TestReserveThenRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 1, 0)
-		m, err := s.Reserve(t.Context(), 0)
+		m, err := s.Reserve(t.Context(), Entry{})
 		if err != nil {
 			t.Fatal(err)
 		}

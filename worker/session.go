@@ -1,10 +1,8 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,22 +78,6 @@ func (t *sessions) len() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.byID)
-}
-
-// list is those that have a place, the oldest first.
-func (t *sessions) list() []signal.SessionInfo {
-	t.mu.Lock()
-	out := make([]signal.SessionInfo, 0, len(t.byID))
-	for _, s := range t.byID {
-		if i := s.info(); i.Room != "" {
-			out = append(out, i)
-		}
-	}
-	t.mu.Unlock()
-	slices.SortFunc(out, func(a, b signal.SessionInfo) int {
-		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.ID, b.ID))
-	})
-	return out
 }
 
 // end makes a session end; its page hears why. It says whether there is one.

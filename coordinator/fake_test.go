@@ -260,7 +260,10 @@ func (d *door) register(secret string, change func(*signal.Register)) *worker {
 	d.t.Helper()
 	c := d.dial("/ws/worker", nil)
 	challenge := read[signal.Challenge](d.t, c.next(signal.TypeChallenge))
-	r := signal.Register{ID: signal.NewID(), Name: "w", MediaAddrs: []string{"127.0.0.1:8443"}, MaxRooms: 4, Games: games("pong")}
+	r := signal.Register{
+		ID: signal.NewID(), Name: "w", MediaAddrs: []string{"127.0.0.1:8443"}, Library: signal.LibraryDigest(games("pong")),
+		Load: signal.Load{State: signal.StateReady, Places: 4, Free: 4},
+	}
 	if change != nil {
 		change(&r)
 	}
@@ -269,12 +272,25 @@ func (d *door) register(secret string, change func(*signal.Register)) *worker {
 	return &worker{c, r.ID}
 }
 
-// worker is one that is in the registry.
+// worker is one that is in the registry, with the game pong.
 func (d *door) worker(change func(*signal.Register)) *worker {
 	d.t.Helper()
-	w := d.register(secret, change)
-	w.next(signal.TypeAccepted)
-	until(d.t, "the registration", func() bool { return d.registry.worker(w.id) != nil })
+	return d.workerWith(games("pong"), change)
+}
+
+// workerWith is one that is in the registry, with its games.
+func (d *door) workerWith(list []signal.Game, change func(*signal.Register)) *worker {
+	d.t.Helper()
+	w := d.register(secret, func(r *signal.Register) {
+		r.Library = signal.LibraryDigest(list)
+		if change != nil {
+			change(r)
+		}
+	})
+	if read[signal.Accepted](d.t, w.next(signal.TypeAccepted)).Library {
+		w.say(signal.TypeLibrary, "", "", signal.Library{Digest: signal.LibraryDigest(list), Put: list})
+	}
+	until(d.t, "the registration", func() bool { return d.registry.knows(w.id) })
 	return w
 }
 

@@ -1,0 +1,46 @@
+package api
+
+import (
+	_ "embed"
+	"net/http"
+)
+
+//go:embed openapi.json
+var openAPI []byte
+
+// Document is the OpenAPI document. It must not be changed.
+func Document() []byte { return openAPI }
+
+func (a *API) document(c *call) error {
+	c.rw.Header().Set("Cache-Control", "no-cache")
+	c.rw.Header().Set("Content-Type", "application/json")
+	if c.r.Method != http.MethodHead {
+		_, _ = c.rw.Write(openAPI)
+	}
+	return nil
+}
+
+func (a *API) health(c *call) error {
+	if err := a.cfg.Ready(); err != nil {
+		return refuse(http.StatusServiceUnavailable, codeStopping, err.Error())
+	}
+	return c.answer(http.StatusOK, Health{"ok", a.cfg.Coordinator, len(a.cfg.Directory.Workers())})
+}
+
+func (a *API) me(c *call) error {
+	return c.answer(http.StatusOK, Me{User: userOf(c.user), Required: a.cfg.Gatekeeper.Required()})
+}
+
+// games is served as it is at /api/games, with its ETag.
+func (a *API) games(c *call) error {
+	a.cfg.Games.ServeHTTP(c.rw, c.r)
+	return nil
+}
+
+func (a *API) zones(c *call) error {
+	zones := a.cfg.Directory.Zones()
+	if zones == nil {
+		zones = []Zone{}
+	}
+	return c.answer(http.StatusOK, zones)
+}

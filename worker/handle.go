@@ -1,13 +1,14 @@
 package worker
 
 import (
+	"cmp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/coordinator/uplink"
 	"github.com/cloudretro/cloudretro/worker/admission"
+	"github.com/cloudretro/cloudretro/worker/room"
 )
 
 // handle takes one message of a coordinator. An error goes back to it.
@@ -105,7 +106,7 @@ func deliver(a admission.Answer[*uplink.Link]) {
 func (w *Worker) handleAdmin(l *uplink.Link, e signal.Envelope) error {
 	switch e.Type {
 	case signal.TypeList:
-		l.Send(signal.TypeSessions, e.ID, "", signal.Sessions{Sessions: w.sessions.list()})
+		l.Send(signal.TypeSessions, e.ID, "", w.sessions.list())
 	case signal.TypeDrain:
 		d, err := signal.Read[signal.Drain](e)
 		if err != nil {
@@ -130,19 +131,78 @@ func (w *Worker) handleAdmin(l *uplink.Link, e signal.Envelope) error {
 
 // handleInvite hands an invitation, or the end of one, to its room.
 func (w *Worker) handleInvite(l *uplink.Link, e signal.Envelope) error {
-	return signal.Errorf(signal.CodeFailed, "not yet")
+	if e.Type == signal.TypeRevoke {
+		revoke, err := signal.Read[signal.Revoke](e)
+		if err != nil {
+			return err
+		}
+		r, err := w.room(revoke.Room)
+		if err != nil {
+			return err
+		}
+		if err := r.Revoke(revoke); err != nil {
+			return asError(err)
+		}
+		l.Send(signal.TypeDone, e.ID, e.Session, nil)
+		return nil
+	}
+	invite, err := signal.Read[signal.Invite](e)
+	if err != nil {
+		return err
+	}
+	r, err := w.room(invite.Room)
+	if err != nil {
+		return err
+	}
+	invited, err := r.Invite(invite)
+	if err != nil {
+		return asError(err)
+	}
+	l.Send(signal.TypeInvited, e.ID, e.Session, invited)
+	return nil
+}
+
+// room is the one with an id, or an error for whoever asked.
+func (w *Worker) room(id string) (*room.Room, error) {
+	if r := w.rooms.find(id); r != nil {
+		return r, nil
+	}
+	return nil, signal.Errorf(signal.CodeNotFound, "the room does not exist, or has ended")
 }
 
 // end ends a session or a room.
 func (w *Worker) end(end signal.End) error {
-	return signal.Errorf(signal.CodeFailed, "not yet")
+	reason := cmp.Or(end.Reason, "an administrator has ended it")
+	if end.Session != "" {
+		if !w.sessions.end(end.Session, reason, "") {
+			return signal.Errorf(signal.CodeNotFound, "the session does not exist, or has ended")
+		}
+		return nil
+	}
+	r, err := w.room(end.Room)
+	if err != nil {
+		return err
+	}
+	r.End(reason)
+	return nil
 }
 
-// list is all sessions that are in a room, in the order of their ids.
-func (t *sessions) list() []signal.SessionInfo {
+// list is the sessions that have a place, the oldest first, and how many there
+// are if not all of them are listed.
+func (t *sessions) list() signal.Sessions {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := []signal.SessionInfo{}
-	slices.SortFunc(out, func(a, b signal.SessionInfo) int { return strings.Compare(a.ID, b.ID) })
-	return out
+	list := make([]signal.SessionInfo, 0, len(t.byID))
+	for _, s := range t.byID {
+		if i := s.info(); i.Room != "" {
+			list = append(list, i)
+		}
+	}
+	t.mu.Unlock()
+	slices.SortFunc(list, func(a, b signal.SessionInfo) int {
+		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.ID, b.ID))
+	})
+	if len(list) > signal.MaxListed {
+		return signal.Sessions{Sessions: list[:signal.MaxListed], Total: len(list)}
+	}
+	return signal.Sessions{Sessions: list}
 }

@@ -66,7 +66,8 @@ func (w *Worker) play(ctx context.Context, id string, title library.Title) (*run
 	r := &running{}
 	r.Room = room.New(room.Config{
 		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.cfg.RoomGrace,
-		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, Changed: func() { w.roomChanged(r.Room) },
+		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, Secret: w.cfg.Secret,
+		Changed: func() { w.roomChanged(r.Room) },
 	})
 	remove, err := scratch(log, &spec)
 	if err != nil {

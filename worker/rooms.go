@@ -273,7 +273,9 @@ func (t *rooms) list() []signal.Room {
 	out := make([]signal.Room, 0, len(t.byID))
 	for id, r := range t.byID {
 		players, viewers := r.Count()
-		out = append(out, signal.Room{ID: id, Game: r.Game().ID, Players: players, Viewers: viewers, Seats: r.Seats()})
+		out = append(out, signal.Room{
+			ID: id, Game: r.Game().ID, Players: players, Viewers: viewers, Seats: r.Seats(), Closed: r.Closed(),
+		})
 	}
 	slices.SortFunc(out, func(a, b signal.Room) int { return strings.Compare(a.ID, b.ID) })
 	return out

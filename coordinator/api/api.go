@@ -16,11 +16,17 @@ import (
 // Prefix is where all paths of the API begin.
 const Prefix = "/api/v1/"
 
-// directory is what workers have announced. Lists are in the order of their ids.
+// directory is who has announced what.
 type directory interface {
-	Zones() []Zone
-	Rooms() []Room
-	Workers() []Worker
+	Zones() []Zone     // by name
+	Workers() []Worker // in the order of their ids
+	Totals() Totals
+}
+
+// lobby is the rooms.
+type lobby interface {
+	Rooms() []Room // in the order of their ids
+	Room(id string) (Room, bool)
 }
 
 // operator does what admins ask for. Errors are *signal.Error.
@@ -51,6 +57,7 @@ type Config struct {
 	Coordinator string // id of this process
 	Games       http.Handler
 	Directory   directory
+	Lobby       lobby
 	Operator    operator
 	Hosts       hosts
 	Gatekeeper  gatekeeper

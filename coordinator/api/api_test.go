@@ -82,7 +82,7 @@ func TestCrossSite(t *testing.T) {
 }
 
 func TestRoomsThatTheCallerMaySee(t *testing.T) {
-	totals := Totals{Rooms: 2, Players: 3, Viewers: 2}
+	totals := Totals{Workers: 2, Rooms: 2, Players: 3, Viewers: 2}
 	for _, tt := range []struct {
 		name  string
 		house *fakeHouse
@@ -92,6 +92,7 @@ func TestRoomsThatTheCallerMaySee(t *testing.T) {
 		{"nobody", newHouse(), request("GET", "/rooms", ""), nil},
 		{"player elsewhere", newHouse().asPlayer(), request("GET", "/rooms", "", bearer(tokenGuest)), nil},
 		{"player in a room", newHouse(), request("GET", "/rooms", "", bearer(tokenA)), []string{roomA + " "}},
+		{"player in a room, further on", newHouse(), request("GET", "/rooms?after="+roomB, "", bearer(tokenA)), nil},
 		{"admin", newHouse().asAdmin(), request("GET", "/rooms", ""), []string{roomA + " w1", roomB + " w2"}},
 		{"admin in a room", newHouse().asAdmin(), request("GET", "/rooms", "", bearer(tokenA)), []string{roomA + " w1", roomB + " w2"}},
 	} {

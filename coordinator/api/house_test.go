@@ -45,12 +45,12 @@ type fakeHouse struct {
 func newHouse() *fakeHouse {
 	return &fakeHouse{
 		roomList: []Room{
-			{ID: roomA, Game: "pong", Worker: "w1", Zone: "eu", Players: 1, Viewers: 2, Seats: 2},
-			{ID: roomB, Game: "pong", Worker: "w2", Players: 2, Seats: 2, Closed: true},
+			{ID: roomA, Game: "pong", Title: "Pong", System: "nes", Worker: "w1", Players: 1, Viewers: 2, Seats: 2},
+			{ID: roomB, Game: "pong", Title: "pong", Worker: "w2", Players: 2, Seats: 2, Closed: true},
 		},
 		workerList: []Worker{
-			{ID: "w1", Name: "one", Zone: "eu", State: signal.StateReady, Places: 4, Free: 3, Rooms: 1, Sessions: 3, Games: 10, Late: 2},
-			{ID: "w2", Name: "two", State: signal.StateDraining, Places: 4, Free: 3, Rooms: 1},
+			{ID: "w1", Name: "one", Zone: "eu", Since: "2026-01-02T03:04:05Z", State: signal.StateReady, Places: 4, Free: 3, Rooms: 1, Sessions: 3, Games: 10, Late: 2},
+			{ID: "w2", Name: "two", Since: "2026-01-02T03:04:05Z", State: signal.StateDraining, Places: 4, Free: 3, Rooms: 1},
 		},
 		sessions: []Session{
 			{ID: "s2", Worker: "w1", Room: roomA, Game: "pong", Since: "2026-01-02T03:04:05Z"},
@@ -64,6 +64,16 @@ func newHouse() *fakeHouse {
 func (h *fakeHouse) Zones() []Zone     { return h.zoneList }
 func (h *fakeHouse) Rooms() []Room     { return h.roomList }
 func (h *fakeHouse) Workers() []Worker { return h.workerList }
+func (h *fakeHouse) Totals() Totals    { return Totals{Workers: 2, Rooms: 2, Players: 3, Viewers: 2} }
+
+func (h *fakeHouse) Room(id string) (Room, bool) {
+	for _, r := range h.roomList {
+		if r.ID == id {
+			return r, true
+		}
+	}
+	return Room{}, false
+}
 
 func (h *fakeHouse) Sessions(_ context.Context, worker string) ([]Session, []string, error) {
 	h.asked = worker
@@ -106,7 +116,7 @@ func (h *fakeHouse) Session(token string) (signal.Session, error) {
 // serve is an API over the house.
 func (h *fakeHouse) serve() *API {
 	return New(Config{
-		Coordinator: "c1", Directory: h, Operator: h, Hosts: h, Gatekeeper: h,
+		Coordinator: "c1", Directory: h, Lobby: h, Operator: h, Hosts: h, Gatekeeper: h,
 		Games: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Content-Type", "application/json")
 			rw.Header().Set("Cache-Control", "no-cache")

@@ -24,7 +24,7 @@ func (a *API) health(c *call) error {
 	if err := a.cfg.Ready(); err != nil {
 		return refuse(http.StatusServiceUnavailable, codeStopping, err.Error())
 	}
-	return c.answer(http.StatusOK, Health{"ok", a.cfg.Coordinator, len(a.cfg.Directory.Workers())})
+	return c.answer(http.StatusOK, Health{"ok", a.cfg.Coordinator, a.cfg.Directory.Totals().Workers})
 }
 
 func (a *API) me(c *call) error {

@@ -15,23 +15,23 @@ func (a *API) rooms(c *call) error {
 	if err != nil {
 		return err
 	}
-	all := a.cfg.Directory.Rooms()
-	list := Rooms{Rooms: []Room{}}
-	for _, r := range all {
-		list.Totals.Rooms++
-		list.Totals.Players += r.Players
-		list.Totals.Viewers += r.Viewers
-	}
-	visible := slices.DeleteFunc(slices.Clone(all), func(r Room) bool { return !c.sees(r.ID) })
-	visible, list.Next = part(visible, limit, after, func(r Room) string { return r.ID })
-	for _, r := range visible {
-		list.Rooms = append(list.Rooms, c.roomFor(r))
+	list := Rooms{Rooms: []Room{}, Totals: a.cfg.Directory.Totals()}
+	if c.admin() {
+		list.Rooms, list.Next = part(a.cfg.Lobby.Rooms(), limit, after, func(r Room) string { return r.ID })
+	} else if r, ok := c.ownRoom(); ok && r.ID > after {
+		list.Rooms = append(list.Rooms, r)
 	}
 	return c.answer(http.StatusOK, list)
 }
 
-// sees says whether a room may be told of.
-func (c *call) sees(room string) bool { return c.admin() || c.in(room) }
+// ownRoom is the room of the session by which is asked.
+func (c *call) ownRoom() (Room, bool) {
+	if c.session == nil || c.session.Room == "" {
+		return Room{}, false
+	}
+	r, ok := c.api.cfg.Lobby.Room(c.session.Room)
+	return c.roomFor(r), ok
+}
 
 // roomFor leaves out what is for admins.
 func (c *call) roomFor(r Room) Room {
@@ -46,12 +46,11 @@ func (a *API) room(c *call) error {
 	if err != nil {
 		return err
 	}
-	all := a.cfg.Directory.Rooms()
-	i, found := slices.BinarySearchFunc(all, id, func(r Room, id string) int { return strings.Compare(r.ID, id) })
-	if !found || !c.sees(id) {
+	r, found := a.cfg.Lobby.Room(id)
+	if !found || !c.admin() && !c.in(id) {
 		return errNoRoom()
 	}
-	return c.answer(http.StatusOK, c.roomFor(all[i]))
+	return c.answer(http.StatusOK, c.roomFor(r))
 }
 
 // evict ends a room with everybody in it.

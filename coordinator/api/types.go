@@ -39,16 +39,18 @@ type Zone struct {
 type Room struct {
 	ID      string `json:"id"`
 	Game    string `json:"game"`
+	Title   string `json:"title"`            // of the game
+	System  string `json:"system"`           // "" = its library is not known yet
 	Worker  string `json:"worker,omitempty"` // for admins
-	Zone    string `json:"zone"`
 	Players int    `json:"players"`
 	Viewers int    `json:"viewers"`
 	Seats   int    `json:"seats"`
 	Closed  bool   `json:"closed"` // entered by invitation only
 }
 
-// Totals count all rooms, whoever asks.
+// Totals count all there is, whoever asks.
 type Totals struct {
+	Workers int `json:"workers"`
 	Rooms   int `json:"rooms"`
 	Players int `json:"players"`
 	Viewers int `json:"viewers"`
@@ -66,7 +68,9 @@ type Worker struct {
 	ID       string `json:"id"`
 	Name     string `json:"name"`
 	Zone     string `json:"zone"`
-	State    string `json:"state"`  // ready, draining or overloaded
+	Probe    string `json:"probe"`  // as in Zone
+	Since    string `json:"since"`  // connected, RFC 3339
+	State    string `json:"state"`  // ready, draining, overloaded or silent
 	Places   int    `json:"places"` // games at once
 	Free     int    `json:"free"`
 	Rooms    int    `json:"rooms"`

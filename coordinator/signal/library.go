@@ -9,9 +9,12 @@ import (
 	"strconv"
 )
 
-// LibraryPart is how many games go into one Library message at the most, so
-// that it stays under MaxInternal.
-const LibraryPart = 2_000
+// How much goes into one Library message at the most, so that it stays under
+// MaxInternal.
+const (
+	LibraryPart = 2_000  // games of Put
+	LibraryGone = 20_000 // ids of Gone, in messages without Put
+)
 
 // LibraryDigest names a list of games by its content: hex(SHA-256) over the games
 // sorted by id. Workers with the same games have the same digest.

@@ -1,7 +1,7 @@
 package signal
 
 import (
-	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -34,7 +34,26 @@ func TestPayloadsFromBrowsers(t *testing.T) {
 		"game in capitals":     {Start{Game: "Pong", SDP: "v=0"}, false},
 		"game too long":        {Start{Game: text(65), SDP: "v=0"}, false},
 		"no game":              {Start{SDP: "v=0"}, false},
-		"no sdp":               {Start{Game: "pong"}, false},
+		"a place alone":        {Start{Game: "pong"}, true},
+		"start with a ticket":  {Start{Game: "pong", SDP: "v=0", Ticket: "t"}, true},
+		"bad ticket":           {Start{Game: "pong", SDP: "v=0", Ticket: "../t"}, false},
+		"start in a zone":      {Start{Game: "pong", Zone: "eu", Latencies: map[string]int{"eu": 0, "us": maxLatency}}, true},
+		"long zone":            {Start{Game: "pong", Zone: text(65)}, false},
+		"zone of 2 lines":      {Start{Game: "pong", Zone: "a\nb"}, false},
+		"before it was sent":   {Start{Game: "pong", Latencies: map[string]int{"eu": -1}}, false},
+		"too far":              {Start{Game: "pong", Latencies: map[string]int{"eu": maxLatency + 1}}, false},
+		"long zone measured":   {Start{Game: "pong", Latencies: map[string]int{text(65): 1}}, false},
+		"many zones":           {Start{Game: "pong", Latencies: zones(MaxZones)}, true},
+		"too many zones":       {Start{Game: "pong", Latencies: zones(MaxZones + 1)}, false},
+		"start by a player":    {Start{Game: "pong", User: &User{ID: "u", Name: "U", Role: RolePlayer}}, true},
+		"start by a king":      {Start{Game: "pong", User: &User{ID: "u", Name: "U", Role: "king"}}, false},
+		"invited":              {Join{Room: room, SDP: "v=0", Invite: text(MaxToken)}, true},
+		"long invitation":      {Join{Room: room, SDP: "v=0", Invite: text(MaxToken + 1)}, false},
+		"back again":           {Join{Room: room, SDP: "v=0", Token: text(MaxToken), Replaces: "s"}, true},
+		"long token to join":   {Join{Room: room, SDP: "v=0", Token: text(MaxToken + 1)}, false},
+		"replaces a path":      {Join{Room: room, SDP: "v=0", Replaces: "../s"}, false},
+		"join by nobody":       {Join{Room: room, SDP: "v=0", User: &User{}}, false},
+		"join without sdp":     {Join{Room: room}, false},
 		"sdp at the limit":     {Start{Game: "pong", SDP: text(MaxSDP)}, true},
 		"sdp too long":         {Start{Game: "pong", SDP: text(MaxSDP + 1)}, false},
 		"sdp with NUL":         {Start{Game: "pong", SDP: "v=0\x00"}, false},
@@ -59,7 +78,7 @@ func TestPayloadsFromBrowsers(t *testing.T) {
 		"candidate of 2 lines": {Candidate{Candidate: "a\r\nb"}, false},
 		"long mid":             {Candidate{SDPMid: ptr(text(65))}, false},
 		"resume":               {Resume{Token: "abc"}, true},
-		"long token":           {Resume{Token: text(MaxText + 1)}, false},
+		"long token":           {Resume{Token: text(MaxToken + 1)}, false},
 	}
 	check(t, tests)
 }
@@ -82,7 +101,7 @@ func TestPayloadsBetweenRoles(t *testing.T) {
 		return a
 	}
 	register := func(change func(*Register)) Register {
-		r := Register{ID: "w", Name: "one", MAC: hexes, MediaAddrs: []string{"127.0.0.1:8443", "[2001:db8::1]:8443"}, MaxRooms: 4}
+		r := Register{ID: "w", Name: "one", MAC: hexes, MediaAddrs: []string{"127.0.0.1:8443", "[2001:db8::1]:8443"}, Library: hexes, Load: Load{State: StateReady, Places: 4}}
 		change(&r)
 		return r
 	}
@@ -100,28 +119,45 @@ func TestPayloadsBetweenRoles(t *testing.T) {
 		"bad id":               {register(func(r *Register) { r.ID = "A B" }), false},
 		"short mac":            {register(func(r *Register) { r.MAC = "00" }), false},
 		"no hex":               {register(func(r *Register) { r.MAC = text(64) }), false},
-		"rooms below zero":     {register(func(r *Register) { r.MaxRooms = -1 }), false},
-		"bad game in it":       {register(func(r *Register) { r.Games = []Game{{ID: "/"}} }), false},
+		"places below zero":    {register(func(r *Register) { r.Load.Places = -1 }), false},
+		"no state":             {register(func(r *Register) { r.Load.State = "" }), false},
+		"no library":           {register(func(r *Register) { r.Library = "" }), false},
+		"long zone":            {register(func(r *Register) { r.Zone = text(65) }), false},
+		"probe":                {register(func(r *Register) { r.Probe = "https://eu.example.org/echo" }), true},
+		"bad probe":            {register(func(r *Register) { r.Probe = "javascript:alert(1)" }), false},
 		"bad room in it":       {register(func(r *Register) { r.Rooms = []Room{{ID: "/"}} }), false},
 		"many addresses":       {register(func(r *Register) { r.MediaAddrs = make([]string, MaxMediaAddrs+1) }), false},
 		"address of all":       {addr("0.0.0.0:8443"), false},
 		"no port":              {addr("10.0.0.1:0"), false},
 		"multicast":            {addr("224.0.0.1:1"), false},
+		"multicast in v6":      {addr("[::ffff:224.0.0.1]:1"), false},
+		"of all in v6":         {addr("[::ffff:0.0.0.0]:1"), false},
+		"broadcast":            {addr("255.255.255.255:1"), false},
+		"v4 in v6":             {addr("[::ffff:10.0.0.1]:1"), true},
 		"zone":                 {addr("[fe80::1%eth0]:1"), false},
 		"host name":            {addr("localhost:1"), false},
-		"challenge":            {Challenge{Nonce: hexes}, true},
-		"short nonce":          {Challenge{Nonce: "00"}, false},
-		"library":              {Library{Games: []Game{{ID: "a", Title: "A", System: "nes", Players: 2}}}, true},
-		"no title":             {Library{Games: []Game{{ID: "a", System: "nes"}}}, false},
-		"nine players":         {Library{Games: []Game{{ID: "a", Title: "A", System: "nes", Players: 9}}}, false},
-		"long library":         {Library{Games: make([]Game, MaxGames+1)}, false},
-		"rooms":                {Rooms{Rooms: []Room{{ID: room, Game: "a", Players: 1, Viewers: 3}}}, true},
+		"challenge":            {Challenge{Nonce: hexes, Coordinator: "c"}, true},
+		"challenge of nobody":  {Challenge{Nonce: hexes}, false},
+		"short nonce":          {Challenge{Nonce: "00", Coordinator: "c"}, false},
+		"accepted":             {Accepted{Library: true}, true},
+		"ready":                {Load{StateReady, 4, 4, MaxSessions, 1000}, true},
+		"draining":             {Load{State: StateDraining}, true},
+		"overloaded":           {Load{State: StateOverloaded}, true},
+		"more free than there": {Load{StateReady, 4, 5, 0, 0}, false},
+		"free below zero":      {Load{StateReady, 4, -1, 0, 0}, false},
+		"many places":          {Load{StateReady, MaxRooms + 1, 0, 0, 0}, false},
+		"many sessions":        {Load{StateReady, 4, 4, MaxSessions + 1, 0}, false},
+		"later than all":       {Load{StateReady, 4, 4, 0, 1001}, false},
+		"rooms":                {Rooms{Rooms: []Room{{ID: room, Game: "a", Players: 1, Viewers: 3, Seats: 2, Closed: true}}}, true},
+		"nine seats":           {Rooms{Rooms: []Room{{ID: room, Game: "a", Seats: 9}}}, false},
 		"viewers below zero":   {Rooms{Rooms: []Room{{ID: room, Game: "a", Viewers: -1}}}, false},
 		"long rooms":           {Rooms{Rooms: make([]Room, MaxRooms+1)}, false},
 		"peers":                {Peers{Addrs: []string{"10.0.0.1:8443"}}, true},
 		"bad peer":             {Peers{Addrs: []string{"10.0.0.1"}}, false},
 		"long peers":           {Peers{Addrs: make([]string, MaxPeers+1)}, false},
 		"closed":               {Closed{Reason: "the room ended"}, true},
+		"closed by the host":   {Closed{Reason: "removed", Code: CodeRemoved}, true},
+		"closed by a path":     {Closed{Code: "../x"}, false},
 		"long reason":          {Closed{Reason: text(MaxText + 1)}, false},
 		"error":                {Errorf(CodeFull, "no seat"), true},
 		"newer error":          {&Error{Code: "new-code"}, true},
@@ -129,6 +165,12 @@ func TestPayloadsBetweenRoles(t *testing.T) {
 		"resumed":              {Resumed{Session: "s", Token: "t"}, true},
 		"resumed nothing":      {Resumed{}, false},
 		"hello":                {Hello{Session: "s", ICEServers: []ICEServer{{URLs: []string{"stun:a"}}}}, true},
+		"hello to a user":      {Hello{Session: "s", User: &User{ID: "u", Role: RoleAdmin}, Alternates: []string{"https://b.example.org"}}, true},
+		"hello to a bad user":  {Hello{Session: "s", User: &User{ID: "U"}}, false},
+		"bad alternate":        {Hello{Session: "s", Alternates: []string{"a\nb"}}, false},
+		"many alternates":      {Hello{Session: "s", Alternates: make([]string, MaxURLs+1)}, false},
+		"servers":              {Servers{ICEServers: []ICEServer{{URLs: []string{"stun:a"}}}}, true},
+		"many servers":         {Servers{ICEServers: make([]ICEServer, MaxICEServers+1)}, false},
 		"hello to nobody":      {Hello{}, false},
 		"hello with bad url":   {Hello{Session: "s", ICEServers: []ICEServer{{URLs: []string{"http://a"}}}}, false},
 		"server without url":   {ICEServer{}, false},
@@ -211,17 +253,88 @@ func TestURL(t *testing.T) {
 	}
 }
 
-// A library of a size that people have must fit into one message.
-func TestLargeLibraryFits(t *testing.T) {
-	games := make([]Game, 30_000)
-	for i := range games {
-		games[i] = Game{ID: "game-" + strconv.Itoa(i), Title: text(40), System: "snes", Players: 2}
+func TestProbe(t *testing.T) {
+	for probe, want := range map[string]bool{
+		"": true, "https://eu.example.org/echo": true, "http://[2001:db8::1]:8000/echo": true, "https://a": true, "https://a/b/%41": true,
+		"ftp://a": false, "//a/b": false, "a/b": false, "https://": false, "https:a": false, "https://user@a/": false, "https://a/?x": false,
+		"https://a/?": false, "https://a/#x": false, "https://a/;script-src *": false, "https://a/,b": false, "https://a/b c": false,
+		"https://a/'": false, "https://a/\n": false, "https://a:x/": false, "https://ä/": false, "https://a/" + text(320): false,
+	} {
+		if err := checkProbe(probe); (err == nil) != want {
+			t.Errorf("checkProbe(%q) = %v", probe, err)
+		}
 	}
-	data, err := json.Marshal(Library{Games: games})
-	if err != nil {
-		t.Fatal(err)
+}
+
+// zones are n zones that a browser has measured.
+func zones(n int) map[string]int {
+	all := map[string]int{}
+	for i := range n {
+		all["zone-"+strconv.Itoa(i)] = i
 	}
-	if len(data) > MaxInternal {
-		t.Errorf("%d games need %d bytes of %d", len(games), len(data), MaxInternal)
+	return all
+}
+
+// What Validate takes must fit into one message between roles, whatever is in it.
+func TestLargestFits(t *testing.T) {
+	awkward := func(n int) string { return strings.Repeat("\\", n) } // two bytes each in JSON
+	user := &User{ID: text(maxID), Name: awkward(maxID), Role: RolePlayer}
+	rooms := make([]Room, MaxRooms)
+	for i := range rooms {
+		rooms[i] = Room{ID: room, Game: text(maxID), Players: MaxPlayers, Viewers: MaxViewers, Seats: MaxPlayers, Closed: true}
+	}
+	register := Register{
+		ID: text(maxID), Name: awkward(MaxText), Zone: awkward(maxID), MAC: hexes, Probe: "https://a/" + text(maxURL-10), Library: hexes,
+		Load: Load{StateOverloaded, MaxRooms, MaxRooms, MaxSessions, 1000}, Rooms: rooms,
+	}
+	for range MaxMediaAddrs {
+		register.MediaAddrs = append(register.MediaAddrs, "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535")
+	}
+	peers := Peers{Addrs: slices.Repeat(register.MediaAddrs, MaxPeers/MaxMediaAddrs)}
+	library := Library{Base: hexes, Digest: hexes, More: true}
+	for range LibraryPart {
+		library.Put = append(library.Put, Game{ID: text(maxID), Title: awkward(MaxText), System: awkward(maxID), Players: MaxPlayers})
+	}
+	gone := Library{Digest: hexes}
+	for range LibraryGone {
+		gone.Gone = append(gone.Gone, text(maxID))
+	}
+	sessions := Sessions{Total: MaxSessions}
+	for range MaxListed {
+		sessions.Sessions = append(sessions.Sessions, SessionInfo{
+			ID: text(maxID), Room: room, Game: text(maxID), Player: MaxPlayers, Hosting: true, Away: true, User: user, Since: maxTime,
+		})
+	}
+	queue := Queue{Coordinator: text(maxID), Since: slices.Repeat([]int64{maxTime}, MaxQueue)}
+	for name, v := range map[string]validator{
+		"register": register, "peers": peers, "library": library, "gone": gone, "sessions": sessions, "queue": queue, "rooms": Rooms{rooms},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := v.Validate(); err != nil {
+				t.Fatal(err)
+			}
+			data, err := Encode(TypeRegister, text(maxID), text(maxID), v)
+			if err != nil || len(data) > MaxInternal {
+				t.Errorf("%d bytes of %d, %v", len(data), MaxInternal, err)
+			}
+		})
+	}
+}
+
+// So must what a browser says fit into its own.
+func TestLargestOfABrowserFits(t *testing.T) {
+	awkward := strings.Repeat("v=0\r\n", MaxSDP/5)
+	start := Start{Game: text(maxID), SDP: awkward, SRTP: SRTPSHA1, Ticket: text(maxID), Zone: text(maxID), Latencies: map[string]int{}}
+	for i := range MaxZones {
+		start.Latencies[text(maxID-2)+strconv.Itoa(10+i)] = maxLatency
+	}
+	join := Join{Room: room, SDP: awkward, SRTP: SRTPSHA1, Invite: text(MaxToken), Token: text(MaxToken)}
+	for name, v := range map[string]validator{"start": start, "join": join, "offer": Offer{SDP: awkward}} {
+		if err := v.Validate(); err != nil {
+			t.Fatal(name, err)
+		}
+		if data, err := Encode(TypeStart, text(maxID), "", v); err != nil || len(data) > MaxMessage {
+			t.Errorf("%s: %d bytes of %d, %v", name, len(data), MaxMessage, err)
+		}
 	}
 }

@@ -43,12 +43,11 @@ func (f *failing) Run(ctx context.Context) error {
 
 // awaiting is a session whose browser has failed for want of a cipher, in a room
 // that runs.
-func awaiting(t *testing.T) *session {
+func awaiting(t *testing.T) (*session, *call) {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	w := &Worker{log: log}
-	l := newLink(w, "ws://x")
-	l.up.Store(true)
+	l, c := newLink(t)
 	s := &session{worker: w, id: "s1", inbox: make(chan signal.Envelope, 1), ended: make(chan room.Leave, 2)}
 	s.link.Store(l)
 	s.room = room.New(room.Config{Logger: log, ID: signal.NewID(), Seats: 2})
@@ -62,7 +61,7 @@ func awaiting(t *testing.T) *session {
 		}
 	})
 	var err error
-	if s.member, err = s.room.Reserve(t.Context(), 2); err != nil {
+	if s.member, err = s.room.Reserve(t.Context(), room.Entry{Player: 2}); err != nil {
 		t.Fatal(err)
 	}
 	f := newFailing(t)
@@ -73,32 +72,16 @@ func awaiting(t *testing.T) *session {
 	if !s.next() || s.again == nil {
 		t.Fatal("no new connection is awaited")
 	}
-	if e := said(t, s); e.Type != signal.TypeError || refusal(t, e).Code != signal.CodeSRTP || e.Session != "s1" {
+	if e := c.want(signal.TypeError, "s1"); refusal(t, e).Code != signal.CodeSRTP {
 		t.Fatalf("told %s %s", e.Type, e.Data)
 	}
-	return s
-}
-
-// said is the next message to the coordinator.
-func said(t *testing.T, s *session) signal.Envelope {
-	t.Helper()
-	select {
-	case data := <-s.link.Load().out:
-		e, err := signal.Decode(data, signal.MaxInternal)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return e
-	default:
-		t.Fatal("nothing was told")
-		return signal.Envelope{}
-	}
+	return s, c
 }
 
 // TestNobodyComesAgain: the place of a browser that does not come back is free
 // after a while.
 func TestNobodyComesAgain(t *testing.T) {
-	s := awaiting(t)
+	s, c := awaiting(t)
 	if p, _ := s.room.Count(); p != 1 || s.member.Player() != 2 {
 		t.Fatalf("%d play, this one is player %d", p, s.member.Player())
 	}
@@ -109,9 +92,7 @@ func TestNobodyComesAgain(t *testing.T) {
 	if s.next() {
 		t.Fatal("goes on")
 	}
-	if e := said(t, s); e.Type != signal.TypeClosed {
-		t.Errorf("told %s", e.Type)
-	}
+	c.want(signal.TypeClosed, "s1")
 	if p, v := s.room.Count(); p+v != 0 {
 		t.Errorf("%d play, %d watch", p, v)
 	}
@@ -120,7 +101,7 @@ func TestNobodyComesAgain(t *testing.T) {
 // TestOffersWhileAwaited: what is no offer of another cipher changes nothing, and
 // the place is kept for the next one.
 func TestOffersWhileAwaited(t *testing.T) {
-	s := awaiting(t)
+	s, c := awaiting(t)
 	for _, srtp := range []string{"", "gcm"} {
 		data, err := signal.Encode(signal.TypeOffer, "7", "s1", signal.Offer{SDP: "v=0", SRTP: srtp})
 		if err != nil {
@@ -134,7 +115,7 @@ func TestOffersWhileAwaited(t *testing.T) {
 		if !s.next() {
 			t.Fatal("ended")
 		}
-		if r := said(t, s); r.Type != signal.TypeError || r.ID != "7" {
+		if r := c.want(signal.TypeError, "s1"); r.ID != "7" {
 			t.Errorf("%q: told %s for %q", srtp, r.Type, r.ID)
 		}
 		if s.again == nil || s.member.Player() != 2 {
@@ -171,7 +152,7 @@ func TestSessionsAreBounded(t *testing.T) {
 	for i := range maxSessions {
 		w.sessions.byID[fmt.Sprint(i)] = nil
 	}
-	l := newLink(w, "ws://x")
+	l, _ := newLink(t)
 	start := signal.Envelope{Type: signal.TypeStart, Session: "one more"}
 	if err := w.handle(l, start); signal.AsError(err).Code != signal.CodeFull {
 		t.Errorf("one too many: %v", err)

@@ -1,20 +1,26 @@
 package worker
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
 
+	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/uplink"
 )
 
 // door is a coordinator for tests: it shakes hands and then does as told.
 type door struct {
 	t      *testing.T
+	id     string
+	wants  bool // the library, of who registers
 	server *httptest.Server
 	calls  chan *call
 }
@@ -26,10 +32,11 @@ type call struct {
 	register signal.Register
 	incoming chan signal.Envelope
 	kept     []signal.Envelope // came, but nobody wanted it yet
+	load     signal.Load       // the last one announced that was looked at
 }
 
 func newDoor(t *testing.T) *door {
-	d := &door{t: t, calls: make(chan *call, 4)}
+	d := &door{t: t, id: signal.NewID(), calls: make(chan *call, 4)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws/worker", d.serve)
 	d.server = httptest.NewServer(mux)
@@ -48,7 +55,7 @@ func (d *door) serve(rw http.ResponseWriter, r *http.Request) {
 	c := &call{t: d.t, conn: conn, incoming: make(chan signal.Envelope, 256)}
 	defer close(c.incoming)
 	nonce := signal.NewNonce()
-	c.send(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce})
+	c.send(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce, Coordinator: d.id})
 	for first := true; ; first = false {
 		_, data, err := conn.ReadMessage()
 		if err != nil {
@@ -71,7 +78,7 @@ func (d *door) serve(rw http.ResponseWriter, r *http.Request) {
 			c.send(signal.TypeError, "", "", signal.Errorf(signal.CodeDenied, "wrong secret"))
 			return
 		}
-		c.send(signal.TypeAccepted, "", "", nil)
+		c.send(signal.TypeAccepted, "", "", signal.Accepted{Library: d.wants})
 		d.calls <- c
 	}
 }
@@ -106,25 +113,29 @@ func (c *call) raw(text string) {
 // want waits for a message of a type about a session; others are kept for later.
 func (c *call) want(kind signal.Type, session string) signal.Envelope {
 	c.t.Helper()
-	for i, e := range c.kept {
-		if e.Type == kind && e.Session == session {
-			c.kept = append(c.kept[:i:i], c.kept[i+1:]...)
-			return e
-		}
+	return c.wait(string(kind)+" for "+session, func(e signal.Envelope) bool { return e.Type == kind && e.Session == session })
+}
+
+func (c *call) wait(what string, fits func(signal.Envelope) bool) signal.Envelope {
+	c.t.Helper()
+	if i := slices.IndexFunc(c.kept, fits); i >= 0 {
+		e := c.kept[i]
+		c.kept = slices.Delete(c.kept, i, i+1)
+		return e
 	}
 	timeout := time.After(10 * time.Second)
 	for {
 		select {
 		case e, ok := <-c.incoming:
 			if !ok {
-				c.t.Fatalf("the worker hung up before %s for %q; there was %v", kind, session, c.kept)
+				c.t.Fatalf("the worker hung up before %s; there was %v", what, c.kept)
 			}
-			if e.Type == kind && e.Session == session {
+			if fits(e) {
 				return e
 			}
 			c.kept = append(c.kept, e)
 		case <-timeout:
-			c.t.Fatalf("no %s for %q came, but %v", kind, session, c.kept)
+			c.t.Fatalf("no %s came, but %v", what, c.kept)
 		}
 	}
 }
@@ -141,4 +152,70 @@ func (c *call) wantRooms(fits func([]signal.Room) bool) {
 			return
 		}
 	}
+}
+
+// wantLoad waits for an announcement that fits; the load at the registration
+// counts as the first.
+func (c *call) wantLoad(fits func(signal.Load) bool) {
+	c.t.Helper()
+	if c.load == (signal.Load{}) {
+		c.load = c.register.Load
+	}
+	for !fits(c.load) {
+		l, err := signal.Read[signal.Load](c.want(signal.TypeLoad, ""))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.load = l
+	}
+}
+
+// reserve asks for a place and waits for the ticket's answer.
+func (c *call) reserve(ticket, game string) signal.Envelope {
+	c.t.Helper()
+	c.ask(ticket, game, 1, false)
+	return c.answerTo(ticket)
+}
+
+// ask asks for a place; the id of the request is the ticket.
+func (c *call) ask(ticket, game string, since int64, wait bool) {
+	c.send(signal.TypeReserve, ticket, "", signal.Reserve{Ticket: ticket, Game: game, Since: since, Wait: wait})
+}
+
+// answerTo waits for the answer to a request.
+func (c *call) answerTo(id string) signal.Envelope {
+	c.t.Helper()
+	return c.wait("an answer to "+id, func(e signal.Envelope) bool { return e.ID == id && e.Session == "" })
+}
+
+// newLink is a link of a role that does nothing, and the other end of it.
+func newLink(t *testing.T) (*uplink.Link, *call) {
+	t.Helper()
+	d := newDoor(t)
+	source, err := discovery.New([]string{d.address()}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links := make(chan *uplink.Link, 1)
+	digest := signal.LibraryDigest(nil)
+	keeper := uplink.New(uplink.Role{
+		Path: "/ws/worker",
+		Introduce: func(c signal.Challenge, _ int) (signal.Type, any) {
+			return signal.TypeRegister, signal.Register{
+				ID: "w", MAC: signal.MAC(secret, c.Nonce, signal.RoleWorker, "w"), Library: digest,
+				Load: signal.Load{State: signal.StateReady},
+			}
+		},
+		Joined:  func(l *uplink.Link, _ signal.Accepted) { links <- l },
+		Message: func(*uplink.Link, signal.Envelope) error { return nil },
+	}, source)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- keeper.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	c := d.accept()
+	return <-links, c
 }

@@ -1,13 +1,13 @@
 package worker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
@@ -16,7 +16,6 @@ import (
 	"github.com/cloudretro/cloudretro/worker/peer"
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 	"github.com/cloudretro/cloudretro/worker/room"
-	"github.com/cloudretro/cloudretro/worker/room/roomtest"
 )
 
 // TestAFullWorkerGivesUpEmptyRooms: rooms that wait for somebody to come back
@@ -36,10 +35,7 @@ func TestAFullWorkerGivesUpEmptyRooms(t *testing.T) {
 	p.link.wantRooms(func(r []signal.Room) bool {
 		return len(r) == 2 && (r[0].ID == kept.Room || r[1].ID == kept.Room) && (r[0].ID == last.Room || r[1].ID == last.Room)
 	})
-	p.link.send(signal.TypeStart, "3", "s3", signal.Start{
-		Game: library.TestCardID, SDP: peertest.New(t, peertest.Options{}).Offer(),
-	})
-	if r := refusal(t, p.link.want(signal.TypeError, "s3")); r.Code != signal.CodeFull || !strings.Contains(r.Message, "all 2 rooms") {
+	if r := refusal(t, p.link.reserve("t", library.TestCardID)); r.Code != signal.CodeFull || !strings.Contains(r.Message, "all 2 places") {
 		t.Errorf("third of two: %v", r)
 	}
 }
@@ -79,7 +75,9 @@ func TestScratch(t *testing.T) {
 	}
 	p := newPlay(t, func(c *Config) { c.Cores = []library.Core{{System: "nes", Lib: core, Players: 2}} })
 	b := peertest.New(t, peertest.Options{})
-	p.link.send(signal.TypeStart, "1", "s1", signal.Start{Game: builtins()[0].Game.ID, SDP: b.Offer()})
+	p.link.send(signal.TypeStart, "1", "s1", signal.Start{
+		Game: builtins()[0].Game.ID, SDP: b.Offer(), Ticket: p.ticket(builtins()[0].Game.ID),
+	})
 	b.Accept(answer(t, p.link.want(signal.TypeAnswer, "s1")).SDP)
 	dir := (<-p.specs).SaveDir
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 {
@@ -111,52 +109,37 @@ func TestScratchIsNotForAll(t *testing.T) {
 	}
 }
 
-// TestRoomsMakeRoomOnce: an evicted room is not counted, and not evicted again.
-func TestRoomsMakeRoomOnce(t *testing.T) { fillWithEmptyRooms(t, false) }
-
-// TestSparedRoomsHoldNoPlace: rooms that were played and left this moment run on
-// beside the others, up to a bound.
-func TestSparedRoomsHoldNoPlace(t *testing.T) { fillWithEmptyRooms(t, true) }
-
-// fillWithEmptyRooms opens and leaves rooms until the bound of all is reached.
-func fillWithEmptyRooms(t *testing.T, played bool) {
-	var table rooms
-	table.init(1, func() {})
+// TestEndingRoomsAreBounded: rooms that take their time to end are beside those
+// that play only up to a number; the place of who comes then is given back.
+func TestEndingRoomsAreBounded(t *testing.T) {
 	hold := make(chan struct{}) // engines that take their time to end
-	log := slog.New(slog.DiscardHandler)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // wait for nothing
-	open := func() error {
-		r := room.New(room.Config{Logger: log, ID: signal.NewID(), Seats: 1})
-		e := roomtest.New(r.Sink(), 0)
-		_, err := table.start(ctx, log, r, func(ctx context.Context, r *room.Room) error {
-			err := r.Run(ctx, e)
-			<-hold
-			return err
+	var free sync.Once
+	release := func() { free.Do(func() { close(hold) }) }
+	p := newPlay(t, func(c *Config) { c.MaxRooms = 1 })
+	t.Cleanup(release)
+	p.hold.Store(&hold)
+	begin := func(session string) {
+		p.link.send(signal.TypeStart, "1", session, signal.Start{
+			Game: library.TestCardID, SDP: peertest.New(t, peertest.Options{}).Offer(), Ticket: p.ticket(library.TestCardID),
 		})
-		if err != nil {
-			return err
-		}
-		m, err := r.Reserve(t.Context(), 0)
-		if err == nil {
-			if played {
-				m.Events().Ready()
-			}
-			m.Release() // it is idle from now on
-		}
-		return err
 	}
-	for range 2*table.limit + maxEnding {
-		if err := open(); err != nil {
-			t.Fatal(err)
-		}
+	bound := 2*p.cfg.MaxRooms + maxEnding
+	for i := range bound {
+		session := fmt.Sprintf("s%d", i)
+		begin(session)
+		p.link.want(signal.TypeAnswer, session)
+		p.link.send(signal.TypeLeave, "", session, nil)
+		<-p.engines
+		<-p.specs
 	}
-	if err := open(); signal.AsError(err).Code != signal.CodeFull {
-		t.Errorf("one more than the bound: %v", err)
+	begin("more")
+	if r := refusal(t, p.link.want(signal.TypeError, "more")); r.Code != signal.CodeFull {
+		t.Errorf("one more than the bound: %v", r)
 	}
-	close(hold)
-	table.close()
-	if table.len() != 0 {
-		t.Error("rooms are left")
+	if s := p.Status(); s.Rooms != bound || s.Free != 1 {
+		t.Errorf("Status = %+v", s)
 	}
+	begin("again")
+	release()
+	p.link.want(signal.TypeAnswer, "again")
 }

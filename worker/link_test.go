@@ -87,27 +87,14 @@ func TestLibraryIsAnnounced(t *testing.T) {
 		t.Fatal(err)
 	}
 	l, err := signal.Read[signal.Library](p.link.want(signal.TypeLibrary, ""))
-	if err != nil || len(l.Games) != 2 || l.Games[0].ID != "new" {
+	if err != nil || len(l.Put) != 1 || l.Put[0].ID != "new" || l.Base != p.link.register.Library || l.More {
 		t.Fatalf("library %+v, %v", l, err)
 	}
-	p.link.send(signal.TypeStart, "1", "s", signal.Start{Game: "new", SDP: peertest.New(t, peertest.Options{}).Offer()})
+	p.link.send(signal.TypeStart, "1", "s", signal.Start{
+		Game: "new", SDP: peertest.New(t, peertest.Options{}).Offer(), Ticket: p.ticket("new"),
+	})
 	if r := refusal(t, p.link.want(signal.TypeError, "s")); r.Code != signal.CodeFailed || !strings.Contains(r.Message, "no such core") {
 		t.Errorf("a game that cannot be played: %v", r)
-	}
-}
-
-func TestLinkQueueIsBounded(t *testing.T) {
-	l := newLink(&Worker{log: slog.New(slog.DiscardHandler)}, "ws://x")
-	l.send(signal.TypeClosed, "", "s", signal.Closed{})
-	if l.dropped.Load() != 1 || len(l.out) != 0 {
-		t.Error("queued while the coordinator is away")
-	}
-	l.up.Store(true)
-	for range linkQueue + 5 {
-		l.send(signal.TypeClosed, "", "s", signal.Closed{})
-	}
-	if l.dropped.Load() != 6 || len(l.slow) != 1 {
-		t.Errorf("%d dropped, slow %d", l.dropped.Load(), len(l.slow))
 	}
 }
 
@@ -118,7 +105,10 @@ func TestBuiltinGamesAreOffered(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := newPlay(t, func(c *Config) { c.Cores = []library.Core{{System: "nes", Lib: core, Players: 2}} })
-	games := p.link.register.Games
+	games := p.library.Games()
+	if p.link.register.Library != signal.LibraryDigest(games) {
+		t.Error("another library is announced")
+	}
 	if len(games) < 2 {
 		t.Fatalf("games %v", games)
 	}

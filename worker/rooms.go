@@ -22,6 +22,7 @@ type desk = admission.Desk[*uplink.Link]
 type rooms struct {
 	limit   int
 	changed func() // what coordinators are told of the places is not true any more
+	over    func() // a room has ended
 
 	mu      sync.Mutex
 	desk    *desk
@@ -48,8 +49,8 @@ type running struct {
 	paced  pace // as it was last looked at; of Worker.watch
 }
 
-func (t *rooms) init(limit int, known func(game string) bool, changed func()) {
-	t.limit, t.changed, t.byID = limit, changed, map[string]*running{}
+func (t *rooms) init(limit int, known func(game string) bool, changed, over func()) {
+	t.limit, t.changed, t.over, t.byID = limit, changed, over, map[string]*running{}
 	t.pulse, t.due = make(chan struct{}), make(chan struct{}, 1)
 	t.desk = admission.New[*uplink.Link](admission.Config{Places: limit, Known: known})
 	t.told = t.desk.Counts(time.Now())
@@ -215,6 +216,7 @@ func (t *rooms) add(log *slog.Logger, r *running, run runRoom) {
 		t.pulse = make(chan struct{})
 		t.mu.Unlock()
 		t.free(r.ID())
+		t.over()
 	})
 }
 

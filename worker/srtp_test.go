@@ -21,7 +21,9 @@ func old(t *testing.T) *peertest.Browser {
 func TestBrowserWithoutGCM(t *testing.T) {
 	p := newPlay(t, nil)
 	b := old(t)
-	p.link.send(signal.TypeStart, "1", "s1", signal.Start{Game: library.TestCardID, SDP: b.Offer()})
+	p.link.send(signal.TypeStart, "1", "s1", signal.Start{
+		Game: library.TestCardID, SDP: b.Offer(), Ticket: p.ticket(library.TestCardID),
+	})
 	a := answer(t, p.link.want(signal.TypeAnswer, "s1"))
 	b.Accept(a.SDP)
 	if r := refusal(t, p.link.want(signal.TypeError, "s1")); r.Code != signal.CodeSRTP {
@@ -62,7 +64,9 @@ func TestNoGCMAndGone(t *testing.T) {
 	p := newPlay(t, nil)
 	fail := func(session string) signal.Answer {
 		b := old(t)
-		p.link.send(signal.TypeStart, "1", session, signal.Start{Game: library.TestCardID, SDP: b.Offer()})
+		p.link.send(signal.TypeStart, "1", session, signal.Start{
+			Game: library.TestCardID, SDP: b.Offer(), Ticket: p.ticket(library.TestCardID),
+		})
 		a := answer(t, p.link.want(signal.TypeAnswer, session))
 		b.Accept(a.SDP)
 		p.link.want(signal.TypeError, session)

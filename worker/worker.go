@@ -75,7 +75,7 @@ func newWorker(cfg Config, open openEngine) (*Worker, error) {
 		Builtins: builtins(), Rescan: cfg.Rescan,
 	})
 	w.catalogue.Store(newCatalogue(w.library.Games()))
-	w.rooms.init(cfg.MaxRooms, w.plays, w.announceLoad)
+	w.rooms.init(cfg.MaxRooms, w.plays, w.announceLoad, w.announceRooms)
 	coordinators, err := discovery.New(cfg.Coordinators, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -36,6 +37,10 @@ type play struct {
 	engines chan *roomtest.Engine
 	specs   chan engine.Spec
 	stop    func() // ends the worker and waits
+
+	tickets     int
+	ticks, late atomic.Uint64                 // what engines say of their frames
+	hold        atomic.Pointer[chan struct{}] // engines end when it closes, nil = at once
 }
 
 func newPlay(t *testing.T, edit func(*Config)) *play {
@@ -78,24 +83,50 @@ func newPlay(t *testing.T, edit func(*Config)) *play {
 	return p
 }
 
-func (p *play) openEngine(_ engine.Config, spec engine.Spec, sink engine.Sink) (runRoom, error) {
+func (p *play) openEngine(_ engine.Config, spec engine.Spec, sink engine.Sink) (machine, error) {
 	if spec.Options["fail"] != "" {
-		return nil, errors.New("no such core")
+		return machine{}, errors.New("no such core")
 	}
 	e := roomtest.New(sink, 10*time.Millisecond)
 	p.engines <- e
 	p.specs <- spec
-	return func(ctx context.Context, r *room.Room) error { return r.Run(ctx, e) }, nil
+	return machine{
+		run: func(ctx context.Context, r *room.Room) error {
+			err := r.Run(ctx, e)
+			if hold := p.hold.Load(); hold != nil {
+				<-*hold
+			}
+			return err
+		},
+		pace: func() pace { return pace{p.ticks.Add(60), p.late.Load()} },
+	}, nil
 }
 
 // start plays the test card with a new browser.
 func (p *play) start(session string) (*peertest.Browser, signal.Answer) {
 	p.t.Helper()
 	b := peertest.New(p.t, peertest.Options{})
-	p.link.send(signal.TypeStart, "1", session, signal.Start{Game: library.TestCardID, SDP: b.Offer(), Host: "127.0.0.1"})
+	ticket := p.ticket(library.TestCardID)
+	p.link.send(signal.TypeStart, "1", session, signal.Start{
+		Game: library.TestCardID, SDP: b.Offer(), Ticket: ticket, Host: "127.0.0.1",
+	})
 	a := answer(p.t, p.link.want(signal.TypeAnswer, session))
 	b.Accept(a.SDP)
 	return b, a
+}
+
+// ticket is one for which a place is held; it waits for that.
+func (p *play) ticket(game string) string {
+	p.t.Helper()
+	p.tickets++
+	ticket := fmt.Sprintf("ticket-%d", p.tickets)
+	p.link.ask(ticket, game, int64(p.tickets), true)
+	e := p.link.answerTo(ticket)
+	r, err := signal.Read[signal.Reserved](e)
+	if e.Type != signal.TypeReserved || err != nil || r.Ticket != ticket || r.Seconds != 15 {
+		p.t.Fatalf("no place: %s %s, %v", e.Type, e.Data, err)
+	}
+	return ticket
 }
 
 func (p *play) join(session, room string, player int) (*peertest.Browser, signal.Answer) {
@@ -128,11 +159,14 @@ func refusal(t *testing.T, e signal.Envelope) *signal.Error {
 func TestRegister(t *testing.T) {
 	p := newPlay(t, func(c *Config) { c.IPMap = []string{"198.51.100.7"} })
 	r := p.link.register
-	if r.Name != "test" || r.Zone != "here" || r.MaxRooms != 2 || len(r.Rooms) != 0 {
+	if r.Name != "test" || r.Zone != "here" || len(r.Rooms) != 0 || r.Probe != "" {
 		t.Errorf("Register = %+v", r)
 	}
-	if len(r.Games) != 1 || r.Games[0].ID != library.TestCardID {
-		t.Errorf("games %v", r.Games)
+	if want := (signal.Load{State: signal.StateReady, Places: 2, Free: 2}); r.Load != want {
+		t.Errorf("load %+v", r.Load)
+	}
+	if r.Library != signal.LibraryDigest(p.library.Games()) {
+		t.Errorf("library %s", r.Library)
 	}
 	want := []string{fmt.Sprintf("127.0.0.1:%d", p.MediaPort()), fmt.Sprintf("198.51.100.7:%d", p.MediaPort())}
 	if strings.Join(r.MediaAddrs, " ") != strings.Join(want, " ") {
@@ -183,11 +217,13 @@ func TestRefusals(t *testing.T) {
 		code    signal.Code
 	}{
 		{"no such game", signal.TypeStart, "t1", signal.Start{Game: "nothing", SDP: offer}, signal.CodeNotFound},
+		{"no place", signal.TypeStart, "t1", signal.Start{Game: library.TestCardID, SDP: offer, Ticket: "x"}, signal.CodeExpired},
 		{"game with slashes", signal.TypeStart, "t1", signal.Start{Game: "../x", SDP: offer}, signal.CodeBadRequest},
 		{"no SDP", signal.TypeStart, "t1", signal.Start{Game: library.TestCardID}, signal.CodeBadRequest},
 		{"SDP is text", signal.TypeStart, "t1", signal.Start{Game: library.TestCardID, SDP: "hello"}, signal.CodeBadRequest},
 		{"no H.264", signal.TypeStart, "t1", signal.Start{
 			Game: library.TestCardID, SDP: peertest.New(t, peertest.Options{Profiles: []string{"f4001f"}}).Offer(),
+			Ticket: p.ticket(library.TestCardID),
 		}, signal.CodeBadRequest},
 		{"no such room", signal.TypeJoin, "t2", signal.Join{Room: strings.Repeat("a", 26), SDP: offer}, signal.CodeNotFound},
 		{"room with dots", signal.TypeJoin, "t2", signal.Join{Room: "../../x", SDP: offer}, signal.CodeBadRequest},
@@ -228,10 +264,7 @@ func TestRoomsAreLimited(t *testing.T) {
 	p := newPlay(t, nil)
 	p.start("s1")
 	p.start("s2")
-	p.link.send(signal.TypeStart, "3", "s3", signal.Start{
-		Game: library.TestCardID, SDP: peertest.New(t, peertest.Options{}).Offer(),
-	})
-	if r := refusal(t, p.link.want(signal.TypeError, "s3")); r.Code != signal.CodeFull {
+	if r := refusal(t, p.link.reserve("t", library.TestCardID)); r.Code != signal.CodeFull {
 		t.Errorf("third of two: %v", r)
 	}
 }

@@ -108,7 +108,13 @@ func TestPlay(t *testing.T) {
 }
 
 func FuzzDecodeRequest(f *testing.F) {
-	for _, s := range []string{`{"type":"seat","player":1}`, `{"type":"ping","t":1e308}`, `{`, `{"type":5}`, `null`} {
+	for _, s := range []string{
+		`{"type":"seat","player":1}`, `{"type":"ping","t":1e308}`, `{`, `{"type":5}`, `null`,
+		`{"type":"invite","ref":"a","player":1,"single":true,"seconds":60}`, `{"type":"invite","ref":7,"watch":true}`,
+		`{"type":"invite","player":-1}`, `{"type":"invite","seconds":-9}`, `{"type":"revoke","id":"abc"}`,
+		`{"type":"host","member":"m1"}`, `{"type":"mute","member":"m1","on":true}`, `{"type":"remove","member":"m1"}`,
+		`{"type":"door","closed":false,"ref":{}}`, `{"type":"door"}`, `{"type":"mute","on":1}`,
+	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -120,11 +126,26 @@ func FuzzDecodeRequest(f *testing.F) {
 			}
 			return
 		}
-		if r.Type == "seat" && (*r.Player < 0 || *r.Player > 2) {
+		if r.Player != nil && (*r.Player < 0 || *r.Player > 2) {
 			t.Fatalf("seat %d passed", *r.Player)
 		}
-		if r.Type == "ping" {
+		encode(invitedMessage{Ref: r.Ref})
+		switch r.Type {
+		case "ping":
 			encode(pongMessage{"pong", *r.T})
+		case "seat":
+			_ = *r.Player
+		case "invite":
+			if err := r.invite(roomID).Validate(); err != nil {
+				t.Fatal(err)
+			}
+		case "mute":
+			_ = *r.On
+		case "door":
+			_ = *r.Closed
+		case "revoke", "host", "remove":
+		default:
+			t.Fatalf("%q passed", r.Type)
 		}
 	})
 }

@@ -24,7 +24,10 @@ import (
 	"github.com/cloudretro/cloudretro/worker/send/packetize"
 )
 
-const roomID = "abcdefghijklmnopqrstuvwxyz"
+const (
+	roomID = "abcdefghijklmnopqrstuvwxyz"
+	secret = "a secret of some length"
+)
 
 // screen is a browser without a network: its viewer's packets are counted.
 type screen struct {
@@ -36,6 +39,7 @@ type screen struct {
 	frames   []uint32 // RTP times
 	sounds   int
 	messages []string
+	room     string // the last message of that type
 }
 
 func newScreen(t *testing.T, p media.Profile, keyFrame func()) *screen {
@@ -85,6 +89,9 @@ func (s *screen) Control(b []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.messages = append(s.messages, string(b))
+	if strings.HasPrefix(string(b), `{"type":"room"`) {
+		s.room = string(b)
+	}
 }
 
 // said returns the messages of a type since the last call, and forgets the rest.
@@ -121,7 +128,7 @@ func newStage(t *testing.T, seats int, tick time.Duration) *stage {
 	r := New(Config{
 		Send:   send.Config{Now: func() time.Duration { return time.Since(began) }, Wall: time.Now},
 		Logger: slog.New(slog.DiscardHandler), ID: roomID, Seats: seats, Grace: 30 * time.Second, Profile: media.ProfileMain,
-		Game: signal.Game{ID: "game", Title: "A Game", System: "nes"}, MaxMembers: 4,
+		Game: signal.Game{ID: "game", Title: "A Game", System: "nes"}, MaxMembers: 4, Secret: secret,
 	})
 	s := &stage{Room: r, t: t, engine: roomtest.New(r.Sink(), tick), result: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -145,6 +152,32 @@ func (s *stage) joinAs(wish int, p media.Profile) guest {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	return s.seat(m, p)
+}
+
+// enter is join for a session; it must be let in.
+func (s *stage) enter(e Entry) guest {
+	s.t.Helper()
+	m, err := s.Reserve(s.t.Context(), e)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.seat(m, media.ProfileMain)
+}
+
+// refused is why an entry is not let in, "" if it is.
+func (s *stage) refused(e Entry) signal.Code {
+	s.t.Helper()
+	m, err := s.Reserve(s.t.Context(), e)
+	if err == nil {
+		m.Release()
+		return ""
+	}
+	return signal.AsError(err).Code
+}
+
+func (s *stage) seat(m *Member, p media.Profile) guest {
+	s.t.Helper()
 	g := guest{m, newScreen(s.t, p, m.Events().KeyFrame), make(chan Leave, 2)}
 	if err := m.Attach(g.screen, func(l Leave) { g.left <- l }); err != nil {
 		s.t.Fatal(err)
@@ -156,6 +189,46 @@ func (s *stage) joinAs(wish int, p media.Profile) guest {
 func (g guest) leave(err error) {
 	g.screen.quit <- err
 	synctest.Wait()
+}
+
+// say says something on channel control, not too fast, and answers the last
+// message of a type that came back, nil if none did.
+func (g guest) say(t *testing.T, message, kind string) map[string]any {
+	t.Helper()
+	time.Sleep(2 * time.Second) // of the bubble
+	g.screen.said(t, "")
+	g.Events().Control([]byte(message))
+	synctest.Wait()
+	time.Sleep(time.Second)
+	synctest.Wait()
+	all := g.screen.said(t, kind)
+	if len(all) == 0 {
+		return nil
+	}
+	return all[len(all)-1]
+}
+
+// sees is the room as its page knows it.
+func (g guest) sees(t *testing.T) view {
+	t.Helper()
+	time.Sleep(time.Second) // of the bubble
+	synctest.Wait()
+	g.screen.mu.Lock()
+	defer g.screen.mu.Unlock()
+	var v view
+	if err := json.Unmarshal([]byte(g.screen.room), &v); err != nil {
+		t.Fatalf("%q: %v", g.screen.room, err)
+	}
+	return v
+}
+
+// view is a message "room".
+type view struct {
+	Player, Players, Viewers int
+	You                      string
+	Host, Closed             bool
+	Members                  []memberEntry
+	Invitations              []invitationEntry
 }
 
 func (g guest) press(seq uint32, buttons ...uint16) {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
-	"time"
 )
 
 // address is who a client is counted as: its IPv4 address or its IPv6 network
@@ -98,45 +97,5 @@ func (s strangers) enter(a address) (exit func(), ok bool) {
 	default:
 		s.crowd.exit(a)
 		return nil, false
-	}
-}
-
-// Bounds of what an address may ask of the workers. A school behind one address
-// can start at once; a loop cannot keep the workers busy with opening rooms.
-const (
-	startRate  = 0.5 // starts a second, in the long run
-	startBurst = 30  // starts at once
-	joinCost   = 0.2 // of a start, that a join counts as
-)
-
-// budgets is a token bucket for each address. Its methods may be called concurrently.
-type budgets struct {
-	mu        sync.Mutex
-	byAddress map[address]*bucket
-}
-
-func newBudgets() *budgets { return &budgets{byAddress: map[address]*bucket{}} }
-
-// take takes cost starts from the budget of an address, or answers false.
-func (b *budgets) take(a address, cost float64, now time.Time) bool {
-	if a == (address{}) {
-		return true
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.byAddress[a] == nil {
-		b.byAddress[a] = newBucket(startRate, startBurst, now)
-	}
-	return b.byAddress[a].take(cost, now)
-}
-
-// sweep forgets who has not asked for so long that the budget is whole again.
-func (b *budgets) sweep(now time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for a, one := range b.byAddress {
-		if now.Sub(one.last).Seconds()*startRate >= startBurst {
-			delete(b.byAddress, a)
-		}
 	}
 }

@@ -78,9 +78,12 @@ func TestCrowdOfAddresses(t *testing.T) {
 	}
 }
 
+// startBurst is how many games an address may start at once by default.
+const startBurst = 30
+
 func TestBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, a := newBudgets(), addr("203.0.113.1")
+		b, a := newBudgets(30), addr("203.0.113.1")
 		took := 0
 		for b.take(a, 1, time.Now()) {
 			took++
@@ -143,7 +146,7 @@ func TestStartsAreLimitedByAddress(t *testing.T) {
 // One address cannot take the places of all the others.
 func TestPagesAreLimitedByAddress(t *testing.T) {
 	d := start(t, func(*Config) {})
-	for range maxPagesEach {
+	for range 256 {
 		d.dial("/ws", from("203.0.113.1")).next(signal.TypeHello)
 	}
 	_, response, err := websocket.DefaultDialer.Dial(d.url("ws", "/ws"), from("203.0.113.1"))

@@ -20,6 +20,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/cloudretro/cloudretro/coordinator/api"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/coordinator/signin"
 	"github.com/cloudretro/cloudretro/turn/credential"
@@ -53,7 +54,8 @@ type Coordinator struct {
 
 	pages, roles class // of sockets
 	strangers    strangers
-	budgets      *budgets
+	budgets      *budgets // of starts
+	questions    *budgets // to the API
 	stats        *stats
 	door         *signin.Door
 	turnSecrets  atomic.Pointer[[]string] // read-only
@@ -89,7 +91,8 @@ func New(cfg Config) (*Coordinator, error) {
 		registry: registry, sessions: newSessions(cfg.SessionSecret, registry),
 		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newClass(cfg.Limits.Roles, cfg.Limits.Roles, signal.MaxInternal, roleQueue, allowNone),
-		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(), stats: stats, door: door,
+		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(cfg.Limits.StartsPerMinute),
+		questions: newBudgets(cfg.Limits.RequestsPerMinute), stats: stats, door: door,
 	}
 	c.turnSecrets.Store(&cfg.TURNSecrets)
 	if err := c.listen(); err != nil {
@@ -212,6 +215,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 		case now := <-tick.C:
 			c.sessions.sweep(now)
 			c.budgets.sweep(now)
+			c.questions.sweep(now)
 		case <-ctx.Done():
 			return
 		}
@@ -223,6 +227,7 @@ func (c *Coordinator) routes(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", readOnly(c.servePage))
 	c.door.Routes(mux)
+	mux.Handle(api.Prefix, newAPI(c))
 	mux.HandleFunc("GET /api/games", c.serveGames)
 	mux.HandleFunc("GET /ws", lasting(ctx, c.serveBrowser))
 	c.addRoleRoutes(ctx, mux)

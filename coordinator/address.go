@@ -74,28 +74,3 @@ func (c *crowd) exit(a address) {
 		delete(c.held, a)
 	}
 }
-
-// strangers are the sockets of roles that have not proved who they are. Each may
-// send one large message, so there are few of them at once.
-type strangers struct {
-	slots chan struct{}
-	crowd *crowd
-}
-
-func newStrangers(limit, perAddress int) strangers {
-	return strangers{make(chan struct{}, limit), newCrowd(perAddress)}
-}
-
-// enter counts one more in, until the func is called; false if there are too many.
-func (s strangers) enter(a address) (exit func(), ok bool) {
-	if !s.crowd.enter(a) {
-		return nil, false
-	}
-	select {
-	case s.slots <- struct{}{}:
-		return sync.OnceFunc(func() { <-s.slots; s.crowd.exit(a) }), true
-	default:
-		s.crowd.exit(a)
-		return nil, false
-	}
-}

@@ -53,7 +53,7 @@ type Coordinator struct {
 	sessions *sessions
 
 	pages, roles class // of sockets
-	strangers    strangers
+	strangers    *strangers
 	budgets      *budgets // of starts
 	questions    *budgets // to the API
 	stats        *stats
@@ -90,7 +90,7 @@ func New(cfg Config) (*Coordinator, error) {
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
 		registry: registry, sessions: newSessions(cfg.SessionSecret, registry),
 		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
-		roles:     newClass(cfg.Limits.Roles, cfg.Limits.Roles, signal.MaxInternal, roleQueue, allowNone),
+		roles:     newRoles(cfg.Limits.Roles),
 		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(cfg.Limits.StartsPerMinute),
 		questions: newBudgets(cfg.Limits.RequestsPerMinute), stats: stats, door: door,
 	}
@@ -216,6 +216,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 			c.sessions.sweep(now)
 			c.budgets.sweep(now)
 			c.questions.sweep(now)
+			c.registry.sweep(now)
 		case <-ctx.Done():
 			return
 		}

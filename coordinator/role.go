@@ -30,7 +30,7 @@ func (c *Coordinator) serveRole(
 	from := addressOf(r)
 	log := c.log.With(slog.String("from", r.RemoteAddr), slog.String("path", r.URL.Path))
 	c.serveSocket(rw, r, &c.roles, func(ctx context.Context, sock *socket) {
-		proved, ok := c.strangers.enter(from)
+		proved, ok := c.strangers.enter(from, sock.done, handshakeTimeout)
 		if !ok {
 			c.stats.refuse("strangers")
 			sock.cut(websocket.CloseTryAgainLater, "too many that have not proved who they are")

@@ -14,12 +14,16 @@ import (
 
 // Times and bounds of every WebSocket.
 const (
-	pingPeriod   = 20 * time.Second
-	readPatience = 45 * time.Second // without a pong or a message: two pings and some
 	writeTimeout = 10 * time.Second
 	flushTimeout = 2 * time.Second // for what is queued when a socket is closed
 	maxDiscard   = 16 << 20        // bytes of one message that are read in order to refuse it
+	controlRate  = 5               // pings and pongs a second that are taken
+	controlBurst = 60
 )
+
+// pace is how often a socket pings, and how long nothing may come of the other
+// side, which answers: two pings and some.
+type pace struct{ ping, patience time.Duration }
 
 // Close codes of our own (RFC 6455 7.4.2 leaves 4000-4999 to applications).
 const closeReplaced = 4001 // another socket resumed the session
@@ -30,39 +34,81 @@ var errTooLarge = errors.New("message is too large")
 // errBinary says that a message was not text.
 var errBinary = errors.New("message is binary")
 
+// errControl says that somebody does nothing but ping.
+var errControl = errors.New("too many control frames")
+
 // socket is one WebSocket with a bounded queue of messages to write. Whoever
 // reads too slowly is cut when the queue is full or a write takes longer than
 // writeTimeout: messages are never dropped one by one.
 //
-// send and cut may be called from any goroutine, read from one. The goroutine
-// that runs writeLoop owns the connection's writing side and closes it.
+// send and cut may be called from any goroutine, read from one. There are very
+// many sockets and most of them are idle: then there is no goroutine but the one
+// that reads, and no buffer to write. What is queued, a ping that is due and the
+// end are written by a goroutine that begins with the first of them and ends
+// when nothing is left; it alone closes the connection in form.
 type socket struct {
-	conn  *websocket.Conn
-	limit int           // bytes of a message that read takes
-	queue chan []byte   // to writeLoop
+	conn  *websocket.Conn // nil in tests
+	limit int             // bytes of a message that read takes
+	room  int             // for messages to be written
+	pace  pace
 	done  chan struct{} // closed by cut
-	once  sync.Once
-	code  int    // set before done is closed
-	text  string // set before done is closed
-	slow  atomic.Bool
-	buf   []byte // of read
+	heard atomic.Int64  // ns since 1970, when the other side was heard last
 
-	patience time.Duration
-	heard    atomic.Int64 // ns since 1970, when the other side was heard last
+	control bucket // of the goroutine that reads
+
+	mu      sync.Mutex
+	queue   [][]byte // to be written
+	pinging bool     // a ping is to be written
+	writing bool     // writeOut runs
+	ended   bool     // cut was called: after what is queued, the end
+	slow    bool     // nothing more is written
+	closed  bool     // writeOut has written the end, or failed
+	code    int      // why it ended
+	text    string
+	by      time.Time // until when to write what is queued at the end
+	pings   *time.Timer
+	writers sync.WaitGroup
 }
 
-func newSocket(conn *websocket.Conn, limit, queue int) *socket {
-	s := &socket{conn: conn, limit: limit, queue: make(chan []byte, queue), done: make(chan struct{}), patience: readPatience}
+func newSocket(conn *websocket.Conn, limit, room int, pace pace) *socket {
+	now := time.Now()
+	s := &socket{
+		conn: conn, limit: limit, room: room, pace: pace, done: make(chan struct{}),
+		control: *newBucket(controlRate, controlBurst, now),
+	}
 	conn.SetReadLimit(maxDiscard)
-	conn.SetPongHandler(func(string) error { return s.extend() })
+	pong := conn.PingHandler()
+	conn.SetPingHandler(func(data string) error { return errors.Join(s.hear(), pong(data)) })
+	conn.SetPongHandler(func(string) error { return s.hear() })
 	_ = s.extend()
+	s.mu.Lock() // the timer may be quicker
+	defer s.mu.Unlock()
+	s.pings = time.AfterFunc(pace.ping, s.ping)
 	return s
+}
+
+// serve lets run use the socket until it returns, or ctx ends. It returns after
+// the socket's last goroutine ended.
+func (s *socket) serve(ctx context.Context, run func(ctx context.Context, sock *socket)) {
+	stop := context.AfterFunc(ctx, func() { s.cut(websocket.CloseGoingAway, "the coordinator is stopping") })
+	defer stop()
+	defer s.writers.Wait()
+	defer s.cut(websocket.CloseNormalClosure, "")
+	run(ctx, s)
 }
 
 func (s *socket) extend() error {
 	now := time.Now()
 	s.heard.Store(now.UnixNano())
-	return s.conn.SetReadDeadline(now.Add(s.patience))
+	return s.conn.SetReadDeadline(now.Add(s.pace.patience))
+}
+
+// hear takes a ping or pong.
+func (s *socket) hear() error {
+	if !s.control.take(1, time.Now()) {
+		return errControl
+	}
+	return s.extend()
 }
 
 // silent is for how long nothing has been heard, a pong least of all.
@@ -71,120 +117,174 @@ func (s *socket) silent(now time.Time) time.Duration { return now.Sub(time.Unix(
 // send queues a message, which must not change any more. If the queue is full
 // the socket is cut at once. It does not block.
 func (s *socket) send(data []byte) bool {
-	select {
-	case <-s.done:
-		return false
-	default:
-	}
-	select {
-	case s.queue <- data:
-		return true
-	default:
-		s.slow.Store(true)
-		s.cut(websocket.ClosePolicyViolation, "reads too slowly")
-		_ = s.conn.Close() // the writer may be stuck in a write
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
 		return false
 	}
+	if len(s.queue) >= s.room {
+		s.slow = true
+		s.end(websocket.ClosePolicyViolation, "reads too slowly")
+		if s.conn != nil {
+			_ = s.conn.Close() // the writer may be stuck in a write
+		}
+		return false
+	}
+	s.queue = append(s.queue, data)
+	s.kick()
+	return true
 }
 
 // cut ends the socket: what is queued is still written, then a close frame.
 // Only the first call counts. It does not wait.
 func (s *socket) cut(code int, text string) {
-	s.once.Do(func() {
-		s.code, s.text = code, text
-		close(s.done)
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end(code, text)
 }
 
-// read waits for a message. The bytes are valid until the next call. After
-// errTooLarge and errBinary the socket goes on, after any other error it is over.
+// end is cut; s.mu is held.
+func (s *socket) end(code int, text string) {
+	if s.ended {
+		return
+	}
+	s.ended, s.code, s.text, s.by = true, code, text, time.Now().Add(flushTimeout)
+	close(s.done)
+	if s.pings != nil {
+		s.pings.Stop()
+	}
+	s.kick()
+}
+
+// ping is called by the timer.
+func (s *socket) ping() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		s.pinging = true
+		s.pings.Reset(s.pace.ping)
+		s.kick()
+	}
+}
+
+// kick has writeOut look at what there is to write. s.mu is held.
+func (s *socket) kick() {
+	if s.writing || s.closed || s.conn == nil {
+		return
+	}
+	s.writing = true
+	s.writers.Go(s.writeOut)
+}
+
+// What writeOut is to do next.
+const (
+	stepNothing = iota
+	stepMessage
+	stepPing
+	stepClose
+)
+
+// next is what to do, and the message if it is one.
+func (s *socket) next() (step int, data []byte, by time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	by = time.Now().Add(writeTimeout)
+	if s.ended {
+		by = s.by
+	}
+	switch {
+	case len(s.queue) > 0 && !s.slow:
+		data = s.queue[0]
+		s.queue[0] = nil
+		if s.queue = s.queue[1:]; len(s.queue) == 0 {
+			s.queue = nil // most sockets are idle for long
+		}
+		return stepMessage, data, by
+	case s.ended:
+		return stepClose, nil, by
+	case s.pinging:
+		s.pinging = false
+		return stepPing, nil, by
+	}
+	s.writing = false
+	return stepNothing, nil, by
+}
+
+// writeOut writes until nothing is left, a write fails or the socket has ended:
+// then it closes the connection, which ends read.
+func (s *socket) writeOut() {
+	for {
+		var err error
+		step, data, by := s.next()
+		switch step {
+		case stepMessage:
+			err = s.write(data, by)
+		case stepPing:
+			err = s.conn.WriteControl(websocket.PingMessage, nil, by)
+		case stepClose:
+			s.writeClose(by)
+			return
+		default:
+			return
+		}
+		if err != nil {
+			s.cut(websocket.CloseAbnormalClosure, "the connection failed")
+			s.close()
+			return
+		}
+	}
+}
+
+// writeClose writes the close frame, unless the other side reads too slowly for
+// it, and closes.
+func (s *socket) writeClose(by time.Time) {
+	if !s.slow { // not changed any more, as the socket has ended
+		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(s.code, s.text), by) // the other side may be gone
+	}
+	s.close()
+}
+
+// close is the end of writeOut.
+func (s *socket) close() {
+	_ = s.conn.Close() // nothing more is said
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed, s.queue = true, nil
+}
+
+func (s *socket) write(data []byte, by time.Time) error {
+	if err := s.conn.SetWriteDeadline(by); err != nil {
+		return err
+	}
+	return s.conn.WriteMessage(websocket.TextMessage, data)
+}
+
+// read waits for a message. After errTooLarge and errBinary the socket goes on,
+// after any other error it is over.
 func (s *socket) read() ([]byte, error) {
 	kind, r, err := s.conn.NextReader()
 	if err != nil {
 		return nil, fmt.Errorf("read message: %w", err)
 	}
-	s.buf = s.buf[:0]
-	for {
-		if len(s.buf) == cap(s.buf) {
-			s.buf = append(s.buf, 0)[:len(s.buf)]
-		}
-		n, err := r.Read(s.buf[len(s.buf):cap(s.buf)])
-		s.buf = s.buf[:len(s.buf)+n]
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read message: %w", err)
-		}
-		if len(s.buf) > s.limit {
-			s.buf = nil // do not keep what one bad message took
-			if _, err := io.Copy(io.Discard, r); err != nil {
-				return nil, fmt.Errorf("discard message: %w", err)
-			}
-			return nil, errTooLarge
+	// A buffer that is kept would be as large as the largest message, in each of
+	// many sockets that wait.
+	data, err := io.ReadAll(io.LimitReader(r, int64(s.limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("read message: %w", err)
+	}
+	if len(data) > s.limit {
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			return nil, fmt.Errorf("discard message: %w", err)
 		}
 	}
 	if err := s.extend(); err != nil {
 		return nil, fmt.Errorf("extend read deadline: %w", err)
 	}
-	if len(s.buf) > s.limit {
+	switch {
+	case len(data) > s.limit:
 		return nil, errTooLarge
-	}
-	if kind != websocket.TextMessage {
+	case kind != websocket.TextMessage:
 		return nil, errBinary
 	}
-	return s.buf, nil
-}
-
-// writeLoop writes what is queued, and pings, until the socket is cut, ctx
-// ends or a write fails. It closes the connection, which ends read.
-func (s *socket) writeLoop(ctx context.Context) {
-	ping := time.NewTicker(pingPeriod)
-	defer ping.Stop()
-	defer func() { _ = s.conn.Close() }()
-	defer s.cut(websocket.CloseAbnormalClosure, "the connection failed")
-	for {
-		select {
-		case data := <-s.queue:
-			if s.write(data, writeTimeout) != nil {
-				return
-			}
-		case <-ping.C:
-			if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
-				return
-			}
-		case <-ctx.Done():
-			s.cut(websocket.CloseGoingAway, "the coordinator is stopping")
-			s.flush()
-			return
-		case <-s.done:
-			s.flush()
-			return
-		}
-	}
-}
-
-// flush writes what is still queued and the close frame.
-func (s *socket) flush() {
-	if s.slow.Load() {
-		return
-	}
-	end := time.Now().Add(flushTimeout)
-	for len(s.queue) > 0 {
-		if s.write(<-s.queue, time.Until(end)) != nil {
-			return
-		}
-	}
-	frame := websocket.FormatCloseMessage(s.code, s.text)
-	if s.code == websocket.CloseAbnormalClosure {
-		frame = nil // must not be sent (RFC 6455 7.4.1)
-	}
-	_ = s.conn.WriteControl(websocket.CloseMessage, frame, end) // the other side may be gone
-}
-
-func (s *socket) write(data []byte, within time.Duration) error {
-	if err := s.conn.SetWriteDeadline(time.Now().Add(within)); err != nil {
-		return err
-	}
-	return s.conn.WriteMessage(websocket.TextMessage, data)
+	return data, nil
 }

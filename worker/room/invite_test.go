@@ -177,7 +177,9 @@ func TestInvitationsAreChecked(t *testing.T) {
 			t.Error("closed by an invitation that restricts nobody")
 		}
 		s.cancel()
-		<-s.result
+		if err := <-s.result; err != nil {
+			t.Error(err)
+		}
 		if _, err := s.Invite(signal.Invite{Room: roomID}); signal.AsError(err) == nil {
 			t.Error("the room has ended, and invites")
 		}

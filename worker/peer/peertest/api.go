@@ -73,6 +73,9 @@ func settings(o Options) webrtc.SettingEngine {
 	s.SetHostAcceptanceMinWait(0)
 	s.SetPrflxAcceptanceMinWait(0)
 	s.SetSRTPProtectionProfiles(o.SRTP...)
+	if o.Cable != nil {
+		s.SetICEUDPMux(o.Cable.mux())
+	}
 	s.DisableSRTPReplayProtection(true) // packets that were not lost come again, too
 	return s
 }

@@ -45,6 +45,7 @@ type Options struct {
 	Video    string                       // MIME type, default H.264
 	Bare     bool                         // neither retransmission nor transport-wide numbers are offered
 	SRTP     []dtls.SRTPProtectionProfile // offered, default pion's: AES-GCM first
+	Cable    *Cable                       // nil: sockets of its own
 }
 
 // Browser is the stand-in. Received things wait in channels; when one is full,

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
@@ -130,23 +131,26 @@ func parse(address string) (entry, error) {
 func (a *Addresses) Watch(ctx context.Context, update func([]Endpoint)) {
 	known := make([][]netip.Addr, len(a.entries)) // by entry
 	failing := make([]string, len(a.entries))     // why, as it was logged
-	var last []Endpoint
-	for first := true; ; first = false {
+	last := a.endpoints(known)                    // what needs no look-up does not wait for one
+	if len(last) > 0 || !a.names() {
+		update(slices.Clone(last))
+	}
+	if !a.names() {
+		<-ctx.Done()
+		return
+	}
+	for {
 		found := a.lookUpAll(ctx, known, failing)
 		if ctx.Err() != nil {
 			return
 		}
-		if now := a.endpoints(known); first || !slices.Equal(now, last) {
+		if now := a.endpoints(known); !slices.Equal(now, last) {
 			update(slices.Clone(now))
 			last = now
 		}
 		pause := period
 		if !found {
 			pause = urgent
-		}
-		if !a.names() {
-			<-ctx.Done()
-			return
 		}
 		wait(ctx, pause-pause/4+rand.N(pause/2)) // +- 25 %
 	}
@@ -157,31 +161,35 @@ func (a *Addresses) names() bool {
 	return slices.ContainsFunc(a.entries, func(e entry) bool { return e.host != "" })
 }
 
-// lookUpAll refreshes what is known of each name, one after the other: there
-// are few. It says whether something is known of all of them.
+// lookUpAll refreshes what is known of each name, of all at the same time. It
+// says whether something is known of each.
 func (a *Addresses) lookUpAll(ctx context.Context, known [][]netip.Addr, failing []string) (all bool) {
-	all = true
+	var group sync.WaitGroup
 	for i, e := range a.entries {
-		if e.host == "" {
-			continue
+		if e.host != "" {
+			group.Go(func() { known[i], failing[i] = a.refresh(ctx, e.host, known[i], failing[i]) })
 		}
-		addrs, err := a.lookUp(ctx, e.host)
-		if ctx.Err() != nil {
+	}
+	group.Wait()
+	for i, e := range a.entries {
+		if e.host != "" && len(known[i]) == 0 {
 			return false
 		}
-		why := ""
-		if err != nil {
-			why = err.Error()
-		} else {
-			known[i] = addrs
-		}
-		if why != "" && why != failing[i] { // once, not at each attempt
-			a.log.Warn("coordinator's name is not found; what was known stays", "name", e.host, "known", len(known[i]), "cause", err)
-		}
-		failing[i] = why
-		all = all && len(known[i]) > 0
 	}
-	return all
+	return true
+}
+
+// refresh looks a name up. If that fails it answers what was known, and why; a
+// reason that is new is logged.
+func (a *Addresses) refresh(ctx context.Context, host string, known []netip.Addr, failing string) (addrs []netip.Addr, why string) {
+	addrs, err := a.lookUp(ctx, host)
+	if err == nil {
+		return addrs, ""
+	}
+	if why = err.Error(); why != failing && ctx.Err() == nil { // once, not at each attempt
+		a.log.Warn("coordinator's name is not found; what was known stays", "name", host, "known", len(known), "cause", err)
+	}
+	return known, why
 }
 
 // lookUp answers the addresses of a name in a fixed order.

@@ -162,14 +162,14 @@ func (c *Coordinator) Addr() net.Addr { return c.listener.Addr() }
 // connection and goroutine ended, and may be called once.
 func (c *Coordinator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	server := c.server(ctx, secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx))))
+	server := c.server(ctx, c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx)))))
 	g.Go(func() error { return serve(server, c.listener) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {
 		g.Go(func() error { return c.source.Run(ctx) })
 	}
 	if c.plain != nil {
-		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.plainRoutes()) })
+		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.logged(c.plainRoutes())) })
 	}
 	if c.local != nil {
 		g.Go(func() error { return c.serveBeside(ctx, c.local, c.addRoleRoutes(ctx, http.NewServeMux())) })

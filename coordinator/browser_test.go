@@ -133,9 +133,9 @@ func TestRefusals(t *testing.T) {
 
 func TestAsksTheNextWorker(t *testing.T) {
 	d := start(t, nil)
-	small := d.worker(func(r *signal.Register) { r.MaxRooms = 1 })
+	small := d.worker(func(r *signal.Register) { r.Load.Places, r.Load.Free = 1, 1 })
 	large := d.worker(func(r *signal.Register) {
-		r.MaxRooms = 4
+		r.Load.Places = 4
 		r.Rooms = []signal.Room{{ID: signal.NewID(), Game: "pong"}}
 	})
 	p := d.page()

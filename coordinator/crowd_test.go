@@ -104,12 +104,10 @@ func TestCrowd(t *testing.T) {
 		if len(l.pending) != 0 {
 			t.Errorf("%d requests are left", len(l.pending))
 		}
-		l.mu.Unlock()
-		d.registry.mu.Lock()
-		if l.starting != 0 {
-			t.Errorf("%d starts are left", l.starting)
+		if l.asking != 0 {
+			t.Errorf("%d starts are left", l.asking)
 		}
-		d.registry.mu.Unlock()
+		l.mu.Unlock()
 	}
 	d.sessions.sweep(time.Now().Add(2 * sessionGrace))
 	if n := len(d.sessions.byID); n != 0 {

@@ -2,10 +2,33 @@ package coordinator
 
 import (
 	"log/slog"
+	"testing"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
+
+// loose is a socket without a connection: what is sent stays in its queue.
+func loose() *socket { return &socket{room: 64, done: make(chan struct{})} }
+
+// sent takes the next message that was queued, which must be of the type.
+func (s *socket) sent(t *testing.T, want signal.Type) signal.Envelope {
+	t.Helper()
+	var data []byte
+	until(t, "a message "+string(want), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.queue) > 0 {
+			data, s.queue = s.queue[0], s.queue[1:]
+		}
+		return data != nil
+	})
+	e, err := signal.Decode(data, signal.MaxInternal)
+	if err != nil || e.Type != want {
+		t.Fatalf("sent %s, %v, want %s", e.Type, err, want)
+	}
+	return e
+}
 
 // knows says whether a worker is connected and its games are known.
 func (r *registry) knows(worker string) bool {
@@ -37,4 +60,7 @@ func (r *registry) enroll(w *workerLink, list []signal.Game, rooms ...signal.Roo
 		games[g.ID] = g
 	}
 	r.learnLibrary(w, digest, games)
+	w.sock.mu.Lock()
+	defer w.sock.mu.Unlock()
+	w.sock.queue = nil // that it is accepted
 }

@@ -1,38 +1,9 @@
 package coordinator
 
 import (
-	"math/rand/v2"
-	"slices"
 	"testing"
 	"time"
 )
-
-func TestPlace(t *testing.T) {
-	for name, test := range map[string]struct {
-		in   []load
-		want []string
-	}{
-		"nobody":        {nil, nil},
-		"by share":      {[]load{{"a", 2, 0, 4}, {"b", 1, 0, 4}, {"c", 2, 0, 16}}, []string{"c", "b", "a"}},
-		"being started": {[]load{{"a", 0, 2, 4}, {"b", 1, 0, 4}}, []string{"b", "a"}},
-		"by number":     {[]load{{"a", 2, 0, 4}, {"b", 1, 0, 2}}, []string{"b", "a"}},
-		"by id":         {[]load{{"b", 0, 0, 4}, {"a", 0, 0, 8}}, []string{"a", "b"}},
-		"full last":     {[]load{{"a", 4, 0, 4}, {"b", 3, 0, 4}, {"c", 0, 0, 0}}, []string{"b", "c", "a"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			for range 5 {
-				rand.Shuffle(len(test.in), func(i, j int) { test.in[i], test.in[j] = test.in[j], test.in[i] })
-				var got []string
-				for _, l := range place(test.in) {
-					got = append(got, l.worker)
-				}
-				if !slices.Equal(got, test.want) {
-					t.Errorf("%v, want %v", got, test.want)
-				}
-			}
-		})
-	}
-}
 
 func TestBucket(t *testing.T) {
 	now := time.Unix(1000, 0)

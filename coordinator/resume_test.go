@@ -146,8 +146,8 @@ func TestLostDuringStart(t *testing.T) {
 func TestClosedBetweenAnswerAndPage(t *testing.T) {
 	r := newRegistry()
 	table := newSessions(secret, r)
-	sock := &socket{queue: make(chan []byte, 8), done: make(chan struct{})}
-	w := &workerLink{id: "w", sock: &socket{queue: make(chan []byte, 8), done: make(chan struct{})}}
+	sock := loose()
+	w := link("w", loose(), nil)
 	s := table.open(sock, "")
 	if err := table.begin(s, true); err != nil {
 		t.Fatal(err)
@@ -156,9 +156,7 @@ func TestClosedBetweenAnswerAndPage(t *testing.T) {
 	table.closed(w, s.id, signal.Closed{Reason: "at once"})
 	table.finish(s, "p", answer("pong", signal.NewID()))
 	for _, want := range []signal.Type{signal.TypeAnswer, signal.TypeClosed} {
-		if e, err := signal.Decode(<-sock.queue, signal.MaxInternal); err != nil || e.Type != want {
-			t.Errorf("%s, %v, want %s", e.Type, err, want)
-		}
+		sock.sent(t, want)
 	}
 	if s.worker != "" {
 		t.Error("the session still has a worker")

@@ -26,23 +26,24 @@ func (d *door) games() []string {
 
 func TestWorkerAnnounces(t *testing.T) {
 	d := start(t, nil)
-	one := d.worker(func(r *signal.Register) { r.Games = games("b", "a") })
-	two := d.worker(func(r *signal.Register) {
-		r.Games = append(games("c", "a"), signal.Game{ID: "z", Title: "Aardvark", System: "gba"})
+	first := games("b", "a")
+	one := d.workerWith(first, nil)
+	two := d.workerWith(append(games("c", "a"), signal.Game{ID: "z", Title: "Aardvark", System: "gba"}), nil)
+	lists := func(want ...string) func() bool { return func() bool { return slices.Equal(d.games(), want) } }
+	until(t, "the games of both", lists("z", "a", "b", "c"))
+	digest := signal.LibraryDigest(games("d"))
+	one.say(signal.TypeLibrary, "", "", signal.Library{
+		Base: signal.LibraryDigest(first), Digest: digest, Put: games("d"), Gone: []string{"a", "b"},
 	})
-	if got := d.games(); !slices.Equal(got, []string{"z", "a", "b", "c"}) {
-		t.Errorf("games %v", got)
-	}
-	one.say(signal.TypeLibrary, "", "", signal.Library{Games: games("d")})
-	until(t, "the new library", func() bool { return slices.Equal(d.games(), []string{"z", "a", "c", "d"}) })
+	until(t, "the new library", lists("z", "a", "c", "d"))
 	// A malformed one changes nothing and the worker stays.
-	one.say(signal.TypeLibrary, "", "", signal.Library{Games: games("../x")})
+	one.say(signal.TypeLibrary, "", "", signal.Library{Digest: digest, Put: []signal.Game{{ID: "../x"}}})
 	one.say(signal.TypeHello, "", "", nil)
 	one.raw([]byte("{"))
 	one.say(signal.TypeRooms, "", "", signal.Rooms{Rooms: []signal.Room{{ID: "abcdefghijklmnopqrstuvwxyz", Game: "d"}}})
 	until(t, "the room", func() bool { _, err := d.registry.forRoom("abcdefghijklmnopqrstuvwxyz"); return err == nil })
 	two.close()
-	until(t, "the loss of a worker", func() bool { return slices.Equal(d.games(), []string{"d"}) })
+	until(t, "the loss of a worker", lists("d"))
 	one.close()
 	until(t, "the loss of the other", func() bool { return string(d.registry.games.Load().body) == "[]" })
 }
@@ -72,7 +73,10 @@ func TestProofIsNotReplayed(t *testing.T) {
 	d := start(t, nil)
 	c := d.dial("/ws/worker", nil)
 	challenge := read[signal.Challenge](t, c.next(signal.TypeChallenge))
-	r := signal.Register{ID: "w", MAC: signal.MAC(secret, challenge.Nonce, signal.RoleWorker, "w")}
+	r := signal.Register{
+		ID: "w", MAC: signal.MAC(secret, challenge.Nonce, signal.RoleWorker, "w"),
+		Library: signal.LibraryDigest(nil), Load: signal.Load{State: signal.StateReady},
+	}
 	again := d.dial("/ws/worker", nil)
 	again.next(signal.TypeChallenge)
 	again.say(signal.TypeRegister, "", "", r)

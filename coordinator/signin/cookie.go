@@ -95,7 +95,7 @@ func (d *Door) forget(rw http.ResponseWriter, r *http.Request) { set(rw, r, sess
 
 // set gives the browser a cookie; a life of 0 takes it away.
 func set(rw http.ResponseWriter, r *http.Request, name, value string, life time.Duration) {
-	maxAge := int(life / time.Second)
+	maxAge := int((life + time.Second - 1) / time.Second)
 	if maxAge <= 0 {
 		maxAge = -1
 	}
@@ -136,9 +136,11 @@ func overTLS(r *http.Request) bool {
 	if len(said) == 0 {
 		return false
 	}
+	last := said[len(said)-1] // the word of the last proxy, which is ours
+	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	ip := addr.Addr().Unmap()
-	return err == nil && (ip.IsPrivate() || ip.IsLoopback()) && strings.EqualFold(said[len(said)-1], "https")
+	return err == nil && (ip.IsPrivate() || ip.IsLoopback()) && strings.EqualFold(last, "https")
 }
 
 // remote is the address that a request comes from.

@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/dexidp/dex/server"
@@ -31,7 +32,7 @@ const (
 
 func main() {
 	address := flag.String("address", "127.0.0.1:0", "to listen on")
-	redirect := flag.String("redirect", "", "redirect URL of the client")
+	redirect := flag.String("redirect", "", "redirect URLs of the client, with commas between")
 	flag.Parse()
 	if err := run(*address, *redirect); err != nil {
 		fmt.Fprintln(os.Stderr, "dex:", err)
@@ -71,7 +72,7 @@ func provider(ctx context.Context, issuer, redirect string) (http.Handler, error
 	}
 	all := storage.WithStaticPasswords(memory.New(log), users, log)
 	all = storage.WithStaticClients(all, []storage.Client{{
-		ID: clientID, Secret: clientSecret, Name: "CloudRetro", RedirectURIs: []string{redirect},
+		ID: clientID, Secret: clientSecret, Name: "CloudRetro", RedirectURIs: strings.Split(redirect, ","),
 	}})
 	all = storage.WithStaticConnectors(all, []storage.Connector{
 		{ID: server.LocalConnector, Type: server.LocalConnector, Name: "Password"},
@@ -95,12 +96,7 @@ func passwords(emails ...string) ([]storage.Password, error) {
 	}
 	var all []storage.Password
 	for i, email := range emails {
-		var name string
-		for i := range email {
-			if email[i] == '@' {
-				name = email[:i]
-			}
-		}
+		name, _, _ := strings.Cut(email, "@")
 		all = append(all, storage.Password{Email: email, Hash: hash, Username: name, UserID: fmt.Sprint("user-", i)})
 	}
 	return all, nil

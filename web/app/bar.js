@@ -9,8 +9,7 @@ export function seatName({ player, seats }) {
   return seats > 1 ? `Player ${player} of ${seats}` : `Player ${player}`;
 }
 
-function button(name, label, key, onclick) {
-  const title = key ? `${label} (${key})` : label;
+function button(name, label, key, onclick, title = key ? `${label} (${key})` : label) {
   return h('button', { type: 'button', class: 'icon-button', 'aria-label': label, title, onclick }, icon(name));
 }
 
@@ -53,7 +52,7 @@ export class Bar {
       h('span', { class: 'badge', role: 'status' }),
       h('div', { class: 'sound' }, this.#mute, this.#volume),
       this.#touch,
-      button('share', 'Share the room', '', actions.share),
+      button('share', 'Share the room', '', actions.share, 'Share the room, and who is here'),
       button('stats', 'Statistics', '\\', actions.stats),
       button('help', 'Keys and help', 'H', actions.help),
       this.#full);

@@ -6,9 +6,14 @@
 // meanwhile offers to start the same game anew.
 //
 // For tests and tools, window.cloudretro (read only):
-//   state     'menu' | 'connecting' | 'playing' | 'reconnecting' | 'error'
+//   state     'menu' | 'connecting' | 'queued' | 'playing' | 'reconnecting' | 'error'
 //   phase     what 'connecting' or 'reconnecting' waits for: socket asking path, else null
 //   game, room, title, player, seats, geometry   what is known, or null
+//   queue     {position, waiting} in state 'queued', else null
+//   members, invitations, host, closed   the people in the room, see company.js
+//   coordinator  URL of the WebSocket in use, or null
+//   socket    its state, see signal.js, or null
+//   zones     {list, latencies, choice}, see zones.js
 //   pc        the RTCPeerConnection, or null (always null in the menu)
 //   video     the <video>, or null
 //   error     the reason of 'error' {code, title, text, help}, or null
@@ -17,14 +22,19 @@
 //   stats()   a Promise of the figures of the overlay, over one second
 //   sendControl(object)  says something on the control channel; whether it could
 
-import { parse, playPath, roomPath, socketURL } from './route.js';
+import { originOf, parse, playPath, roomPath, socketURL } from './route.js';
 import { browserClock } from './clock.js';
 import { Peer } from './peer.js';
 import { Session } from './session.js';
-import { Settings, browserStorage, srtpMemory } from './settings.js';
+import { Settings, TabMemory, browserStorage, srtpMemory } from './settings.js';
+import { Zones } from './zones.js';
 import { explain } from './reasons.js';
+import { signedOut } from './knock.js';
 
 const MAX_ERRORS = 100;
+const SIGN_IN_KEY = 'cloudretro.signin';
+const SIGN_IN_PAUSE = 15000; // ms in which the page is not reloaded for that again
+const FINAL = ['removed', 'elsewhere', 'gone', 'closed']; // errors after which the session cannot be taken up
 
 const loaders = Object.freeze({
   menu: () => import('./menu.js'),
@@ -35,11 +45,14 @@ const loaders = Object.freeze({
 class App {
   #root = document.getElementById('app');
   #settings = new Settings(browserStorage());
+  #tab = new TabMemory(browserStorage('sessionStorage'));
+  #others = []; // addresses of this site that hellos have named
   #session = null;
   #view = null;
   #turn = 0; // counts the pages shown; what was begun for an older one is dropped
   #last = null;
   errors = [];
+  zones = new Zones({ tab: this.#tab, settings: this.#settings, base: location.href });
 
   constructor() {
     window.addEventListener('popstate', () => this.#show());
@@ -72,6 +85,7 @@ class App {
   }
 
   #reset() {
+    if (this.#session) this.#others = this.#session.signal.addresses.slice(1);
     this.#session?.leave();
     this.#session = null;
     this.#view?.close();
@@ -89,7 +103,9 @@ class App {
 
   async #menu(turn) {
     const { Menu } = await loaders.menu();
-    if (turn === this.#turn) this.#view = new Menu(this.#root, (path) => this.#go(path), this.#last);
+    if (turn === this.#turn) this.#view = new Menu(this.#root, {
+      go: (path) => this.#go(path), last: this.#last, zones: this.zones, signIn: () => this.#signIn(),
+    });
   }
 
   async #nowhere(turn) {
@@ -111,29 +127,48 @@ class App {
     const target = Object.freeze({
       game: route.game, room: route.room, relay: route.relay,
       player: route.player || (before.room === route.room && before.player) || 0,
+      invite: route.invite, token: this.#tab.recall(route),
       again: route.room && before.game ? 'Start the game anew' : undefined,
     });
     const session = new Session({
       target, url: socketURL(location), clock: browserClock, makePeer: (options) => new Peer(options),
       srtp: srtpMemory(this.#settings, navigator.userAgent),
+      others: this.#others, wish: () => this.zones.wish(),
     });
     this.#session = session;
-    this.#watch(session);
+    this.#watch(session, route);
     try {
       session.start();
     } catch (error) {
       session.abandon(error); // no WebRTC in this browser
     }
+    if (route.game) this.zones.look();
     const { Play } = await loaders.play();
     if (turn !== this.#turn) return;
     this.#view = new Play(this.#root, session, this.#settings, this.#routes(route, session));
   }
 
-  #watch(session) {
+  #watch(session, route) {
     session.addEventListener('state', ({ detail }) => {
-      if (detail.state === 'error') this.note(session.error.code, session.error.text);
+      if (detail.state !== 'error') return;
+      this.note(session.error.code, session.error.text);
+      if (FINAL.includes(session.error.code)) this.#tab.forget();
+      if (session.error.code === 'sign-in') this.#signIn();
+    });
+    session.addEventListener('token', ({ detail }) => {
+      this.#tab.keep({ room: session.info.room || '', game: session.info.game || route.game || '', token: detail });
+    });
+    session.addEventListener('shut', async ({ detail }) => {
+      if (await signedOut(detail) && !session.media) this.#signIn();
     });
     session.addEventListener('notice', ({ detail }) => detail.kind === 'error' && this.note('notice', detail.text));
+  }
+
+  // The server has the sign-in page at every address of ours while nobody is signed in.
+  #signIn() {
+    if (Date.now() - (this.#tab.read(SIGN_IN_KEY) ?? 0) < SIGN_IN_PAUSE) return;
+    this.#tab.write(SIGN_IN_KEY, Date.now());
+    location.reload();
   }
 
   #routes(route, session) {
@@ -152,8 +187,13 @@ class App {
       },
       relay: () => change(here(true)),
       direct: () => change(here(false)),
+      // Where somebody else finds the room, even if our own server is gone.
+      origin: () => (session.signal.state === 'ready' ? originOf(session.signal.url) : location.origin),
       entered: (info) => {
-        if (parse(location).view === 'menu') return;
+        const { view, invite } = parse(location);
+        const before = history.state ?? {};
+        if (view === 'menu' || !info.room) return;
+        if (view === 'room' && !invite && before.room === info.room && before.player === info.player) return;
         history.replaceState({ room: info.room, game: info.game, player: info.player }, '', roomPath(info.room, route.relay));
       },
     };
@@ -161,6 +201,7 @@ class App {
 
   #leave(session) {
     const { room, title } = session.info;
+    if (!room) this.#tab.forget(); // a place in line
     this.#last = room && session.state !== 'error' ? { room, title, left: Date.now() } : null;
     this.#go('/');
   }
@@ -183,6 +224,14 @@ Object.defineProperty(window, 'cloudretro', { value: Object.freeze({
   get title() { return app.session?.info.title || null; },
   get player() { return app.session?.info.player ?? null; },
   get seats() { return app.session?.info.seats ?? null; },
+  get queue() { return app.session?.queue ?? null; },
+  get members() { return app.session?.company.members ?? []; },
+  get invitations() { return app.session?.company.invitations ?? []; },
+  get host() { return app.session?.company.host ?? false; },
+  get closed() { return app.session?.company.closed ?? false; },
+  get coordinator() { return ['greeted', 'ready', 'refused'].includes(this.socket) ? app.session.signal.url : null; },
+  get socket() { return app.session?.signal.state ?? null; },
+  get zones() { return { list: app.zones.list, latencies: app.zones.latencies, choice: app.zones.choice }; },
   get geometry() { return app.session?.geometry ?? null; },
   get pc() { return app.session?.peer?.pc ?? null; },
   get video() { return document.querySelector('video'); },

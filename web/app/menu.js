@@ -31,24 +31,34 @@ export class Menu {
   #abort = new AbortController();
   #list = h('div', { class: 'shelves' });
   #status = h('p', { class: 'visually-hidden', role: 'status' });
+  #region = h('label', { class: 'region', hidden: true });
+  #zones;
+  #signIn;
   #navigator;
   #observer;
 
   /**
    * @param {HTMLElement} root
-   * @param {(path: string) => void} go opens another page of this site
-   * @param {{room: string, title: string, left: number} | null} last the room one has just left
+   * @param {object} options
+   * @param {(path: string) => void} options.go opens another page of this site
+   * @param {{room: string, title: string, left: number} | null} options.last the room one has just left
+   * @param {import('./zones.js').Zones} options.zones
+   * @param {() => void} options.signIn the server wants to know who we are
    */
-  constructor(root, go, last) {
+  constructor(root, { go, last, zones, signIn }) {
     this.#root = root;
     this.#go = go;
     this.#last = last;
+    this.#zones = zones;
+    this.#signIn = signIn;
     this.#observer = new IntersectionObserver((seen) => this.#paintSeen(seen), { rootMargin: '200px' });
     document.title = 'CloudRetro';
     replace(root, this.#frame());
     this.#navigator = new Navigator(root);
     this.#draw();
     this.#refresh();
+    this.#showRegion();
+    zones.look().then(() => this.#showRegion());
     document.addEventListener('visibilitychange', () => !document.hidden && this.#refresh(), { signal: this.#abort.signal });
   }
 
@@ -69,6 +79,7 @@ export class Menu {
     return h('div', { class: 'menu' },
       h('header', { class: 'masthead' },
         h('h1', {}, wordmark()),
+        this.#region,
         h('label', { class: 'search', for: 'search' }, icon('search'), input, h('kbd', { 'aria-hidden': 'true' }, '/'))),
       this.#banner(),
       h('main', { 'aria-label': 'Games' }, this.#list),
@@ -77,6 +88,19 @@ export class Menu {
         h('span', {}, h('kbd', {}, '↑'), h('kbd', {}, '↓'), h('kbd', {}, '←'), h('kbd', {}, '→'), ' choose'),
         h('span', {}, h('kbd', {}, 'Enter'), ' play'),
         h('span', {}, 'or use a game pad')));
+  }
+
+  // Where games are to run; of a single region nothing need be said.
+  #showRegion() {
+    const { list, latencies, choice } = this.#zones;
+    this.#region.hidden = list.length < 2;
+    if (list.length < 2) return;
+    const far = (name) => (Object.hasOwn(latencies, name) ? `${name}, ${latencies[name]} ms` : name);
+    const option = (value, text) => h('option', { value, selected: value === choice }, text);
+    const nearest = Object.hasOwn(latencies, list[0].name) ? `nearest (${far(list[0].name)})` : 'nearest';
+    const select = h('select', { id: 'region', 'data-nav': true, onchange: () => { this.#zones.choice = select.value; } },
+      option('', nearest), ...list.map(({ name }) => option(name, far(name))));
+    replace(this.#region, h('span', {}, 'Region'), select);
   }
 
   // The way back into a game that was left by mistake.
@@ -105,6 +129,7 @@ export class Menu {
     this.#timer = setTimeout(() => !document.hidden && this.#refresh(), REFRESH);
     try {
       const response = await fetch('/api/games', { signal, headers: { accept: 'application/json' } });
+      if (response.status === 401) this.#signIn();
       if (!response.ok) throw new Error(String(response.status));
       const raw = await response.text();
       if (signal.aborted) return;

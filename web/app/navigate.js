@@ -55,7 +55,7 @@ export class Navigator {
   }
 
   #key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.activeElement?.matches('select')) return;
     const search = this.#root.querySelector('[data-search]');
     const inSearch = document.activeElement === search;
     if (event.key === '/' && !inSearch) {

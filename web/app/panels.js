@@ -5,6 +5,7 @@ import { paint } from './cover.js';
 
 const NOTE = 5000; // ms a note stays
 const MAX_NOTES = 3;
+const SAY = 15000; // ms between announcements of a place in line
 
 const phases = Object.freeze({
   socket: 'Reaching the server',
@@ -24,12 +25,14 @@ const hints = Object.freeze({
 export class Curtain {
   #step = h('p', { class: 'step', role: 'status' });
   #hint = h('p', { class: 'hint' });
+  #place = h('p', { class: 'place', hidden: true });
   #canvas = h('canvas', { 'aria-hidden': 'true' });
+  #said = -Infinity;
   #element;
 
   constructor() {
     this.#element = h('div', { class: 'curtain' },
-      h('div', { class: 'cover' }, this.#canvas), this.#step,
+      h('div', { class: 'cover' }, this.#canvas), this.#place, this.#step,
       h('div', { class: 'progress', 'aria-hidden': 'true' }), this.#hint);
   }
 
@@ -43,6 +46,25 @@ export class Curtain {
 
   phase(name) {
     this.#step.textContent = phases[name] ?? '';
+  }
+
+  /** Shows a place in line; null when it is one's turn. */
+  queue(place, menu) {
+    const before = !this.#place.hidden;
+    this.#place.hidden = !place;
+    this.#element.classList.toggle('line', Boolean(place));
+    if (!place) return replace(this.#hint);
+    const { position, waiting } = place;
+    const text = `You are number ${position} in line (of ${waiting}).`;
+    replace(this.#place, h('span', {}, 'You are number'), h('strong', {}, String(position)), h('span', {}, `in line (of ${waiting})`));
+    // Read out at once at first and when one is next, else now and then.
+    const now = performance.now();
+    if (!before || position === 1 || now - this.#said > SAY) {
+      if (this.#step.textContent !== text) this.#said = now;
+      this.#step.textContent = text;
+    }
+    if (before) return;
+    replace(this.#hint, h('span', {}, 'The game starts by itself as soon as a machine is free. Leave this page open.'), menu);
   }
 
   /** Tells why it may take so long. */
@@ -70,16 +92,6 @@ export function errorPanel(reason, actions) {
     h('div', { class: 'actions' }, ...buttons));
 }
 
-/** A link one can copy by hand, where the browser does not let the page do it. */
-export function linkPanel(link, close) {
-  const input = h('input', { type: 'text', readonly: true, value: link, 'aria-label': 'Link to the room' });
-  const panel = h('div', { class: 'panel', role: 'dialog', 'aria-label': 'Share' },
-    h('h2', {}, 'Invite someone'), h('p', {}, 'Copy this link:'), input,
-    h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button primary', onclick: close }, 'Done')));
-  queueMicrotask(() => input.select());
-  return panel;
-}
-
 const keyRows = [
   [['↑', '↓', '←', '→'], 'Move'],
   [['Z'], 'A'], [['X'], 'B'], [['C'], 'X'], [['V'], 'Y'],
@@ -103,7 +115,7 @@ export function helpPanel(close, stats) {
       h('h2', {}, 'Game pads'),
       h('p', {}, 'Plug one in and press a button. All its buttons and both sticks work, the left stick as d-pad too.'),
       h('h2', {}, 'Together'),
-      h('p', {}, 'Share the room: the first to come takes the next free seat, the others watch.')),
+      h('p', {}, 'Share the room: the first to come takes the next free seat, the others watch. Its host can invite for a seat, mute and remove.')),
     h('div', { class: 'actions' },
       h('button', { type: 'button', class: 'button primary', onclick: close }, 'Play on'),
       h('button', { type: 'button', class: 'button touch-only', onclick: () => { close(); stats(); } }, 'Statistics')));

@@ -4,20 +4,22 @@ import { Bar } from './bar.js';
 import { h } from './dom.js';
 import { Gamepads } from './gamepad.js';
 import { Keyboard } from './keys.js';
-import { Curtain, Notes, errorPanel, helpPanel, linkPanel } from './panels.js';
+import { Curtain, Notes, errorPanel, helpPanel } from './panels.js';
 import { browserClock } from './clock.js';
+import { sentence } from './reasons.js';
 import { Navigator } from './navigate.js';
 import { InputSender } from './sender.js';
-import { Sound } from './sound.js';
+import { Sound, chime } from './sound.js';
 import { Stage } from './stage.js';
 import { StatsView } from './statsview.js';
-import { systemOf } from './systems.js';
+import { systemOf, validGames } from './systems.js';
 import { TouchPad } from './touch.js';
 import { share } from './share.js';
 import { shareLink } from './route.js';
 import { stayAwake } from './awake.js';
 
 const IDLE = 2500; // ms without a move until the bar hides
+const LATE = 1500; // ms a server may be away until that is shown, for the game goes on
 
 export class Play {
   #root;
@@ -45,6 +47,9 @@ export class Play {
   #touched = matchMedia('(pointer: coarse)').matches;
   #pads = 0;
   #idle = null;
+  #late = null;
+  #together = null; // the panel, while it is open
+  #name = ''; // of the game one waits for
   #release;
 
   /**
@@ -75,6 +80,7 @@ export class Play {
   close() {
     this.#abort.abort();
     clearTimeout(this.#idle);
+    clearTimeout(this.#late);
     for (const part of [this.#keyboard, this.#gamepads, this.#touch, this.#sound, this.#stage]) part.close();
     this.#sender.stop();
     this.#stats.visible = false;
@@ -120,16 +126,20 @@ export class Play {
     on(session, 'notice', ({ detail }) => this.#notes.show(detail.text, detail.kind));
     on(session, 'channel', ({ detail }) => detail === 'input' && this.#sender.refresh());
     on(session, 'slow', ({ detail }) => this.#slow(detail));
+    on(session, 'queue', ({ detail }) => this.#queue(detail));
+    on(session, 'company', () => this.#together?.update());
     for (const type of ['pointermove', 'pointerdown', 'focusin']) on(this.#view, type, () => this.#wake());
     on(this.#box, 'click', () => this.#tap());
     on(window, 'pointerdown', (event) => event.pointerType === 'touch' && this.#useTouch());
     on(document, 'fullscreenchange', () => this.#bar.showFullscreen(Boolean(document.fullscreenElement)));
     if (session.geometry) this.#stage.geometry = session.geometry;
+    if (session.queue) this.#queue(session.queue);
     if (session.info.room) this.#info(session.info);
   }
 
   // Shows the tracks of a (new) connection; they exist before any answer.
   #attach(peer) {
+    if (!peer) return void (this.#video.srcObject = null);
     this.#video.srcObject = new MediaStream([peer.videoTrack]);
     this.#video.play().catch(() => {});
     this.#sound.attach(peer.audioTrack);
@@ -147,8 +157,11 @@ export class Play {
   #state() {
     const { state, phase, error } = this.#session;
     this.#view.dataset.state = state;
-    this.#curtain.phase(state === 'connecting' ? phase : 'picture');
-    this.#bar.showBadge(state === 'reconnecting' ? 'reconnecting' : '');
+    if (state !== 'queued') this.#curtain.phase(state === 'connecting' ? phase : 'picture');
+    clearTimeout(this.#late);
+    if (state !== 'reconnecting') this.#bar.showBadge('');
+    else if (phase === 'path') this.#bar.showBadge('reconnecting');
+    else this.#late = setTimeout(() => this.#bar.showBadge('looking for the server'), LATE);
     if (state === 'error') this.#fail(error);
   }
 
@@ -157,6 +170,35 @@ export class Play {
     const { game } = this.#session.target;
     if (game) this.#curtain.cover({ id: game, title: game.replaceAll('-', ' '), system: game === 'test-card' ? 'test' : '' });
     else this.#curtain.element.classList.add('plain');
+  }
+
+  // The list of games knows how the cover looks; it is asked only by who waits.
+  async #know(id) {
+    try {
+      const games = validGames(await (await fetch('/api/games', { signal: this.#abort.signal })).json());
+      const game = games.find((one) => one.id === id);
+      if (!game) return;
+      this.#curtain.cover(game);
+      this.#name = game.title;
+      if (this.#session.queue) this.#queue(this.#session.queue);
+    } catch {
+      // what was guessed has to do
+    }
+  }
+
+  #queue(place) {
+    const { game } = this.#session.target;
+    if (place && !this.#name) {
+      this.#name = game.replaceAll('-', ' ');
+      this.#know(game);
+    }
+    this.#curtain.visible = true;
+    this.#curtain.queue(place, h('a', { class: 'button', href: '/', 'data-nav': true, onclick: (event) => {
+      event.preventDefault();
+      this.#routes.leave();
+    } }, 'Back to the menu'));
+    document.title = place ? `(${place.position}) ${this.#name} · in line` : `▶ ${this.#name} · your turn`;
+    if (!place && document.hidden) chime();
   }
 
   #info(info) {
@@ -178,6 +220,7 @@ export class Play {
       menu: { label: 'Menu', run: (event) => { event.preventDefault(); this.#routes.leave(); }, href: '/' },
     };
     this.#curtain.visible = false;
+    this.#together = null;
     this.#sender.stop();
     this.#touch.visible = false;
     // A closed room cannot be joined again; its game can be started, if it is known.
@@ -200,13 +243,15 @@ export class Play {
     this.#overlay.dataset.kind = kind;
     this.#overlay.hidden = false;
     this.#keyboard.releaseAll();
-    panel.querySelector('.actions .button')?.focus({ focusVisible: true, preventScroll: true });
+    if (kind !== 'together') panel.querySelector('.actions .button')?.focus({ focusVisible: true, preventScroll: true });
   }
 
   #shut() {
     if (this.#overlay.hidden || this.#overlay.dataset.kind === 'error') return false;
     this.#overlay.hidden = true;
     this.#overlay.replaceChildren();
+    this.#overlay.dataset.kind = '';
+    this.#together = null;
     return true;
   }
 
@@ -242,12 +287,25 @@ export class Play {
   }
 
   async #share() {
-    const { room, title } = this.#session.info;
-    if (!room) return this.#notes.show('There is no room to share yet.', 'error');
-    const link = shareLink(location.origin, room);
-    const done = await share(link, title, this.#touched);
+    const { info, company } = this.#session;
+    if (this.#together) return this.#shut();
+    if (!info.room) return this.#notes.show('There is no room to share yet.', 'error');
+    if (this.#session.state === 'error') return;
+    const { Together } = await import('./together.js');
+    this.#together = new Together(this.#session, {
+      close: () => this.#shut(), give: (link) => this.#give(link), origin: () => this.#routes.origin(),
+      note: (text, kind) => this.#notes.show(sentence(text), kind),
+    });
+    this.#open(this.#together.element, 'together');
+    this.#together.element.focus({ preventScroll: true });
+    // In an open room the link is all that most want.
+    if (!company.closed && !this.#touched) this.#give(shareLink(this.#routes.origin(), info.room), true);
+  }
+
+  async #give(link, quiet = false) {
+    const done = await share(link, this.#session.info.title, this.#touched);
     if (done === 'copied') this.#notes.show('Link copied. Whoever opens it joins this room.');
-    else if (done === 'impossible') this.#open(linkPanel(link, () => this.#shut()), 'link');
+    else if (done === 'impossible' && !quiet) this.#notes.show('This browser does not let the page copy. Mark the link and copy it yourself.', 'error');
   }
 
   // --- sound
@@ -309,7 +367,7 @@ export class Play {
   }
 
   #doze() {
-    const busy = this.#bar.open || this.#session.state !== 'playing' || this.#bar.element.matches(':has(:focus-visible)');
+    const busy = this.#bar.open || this.#together || !this.#session.media || this.#bar.element.matches(':has(:focus-visible)');
     if (busy) return this.#wake();
     this.#view.classList.remove('awake');
   }

@@ -82,6 +82,66 @@ const reasons = {
     help: 'Check the link, or pick a game from the menu.',
     actions: ['menu'],
   },
+  expired: {
+    title: 'This invitation has expired',
+    text: 'It was made for a certain time, which is over.',
+    help: 'Ask the host of the room for a new link.',
+    actions: ['menu', 'again'],
+  },
+  revoked: {
+    title: 'This invitation was taken back',
+    text: 'The host of the room has withdrawn it.',
+    help: 'Ask the host of the room for a new link.',
+    actions: ['menu', 'again'],
+  },
+  used: {
+    title: 'This invitation has been used',
+    text: 'It was for one person, and somebody has come by it.',
+    help: 'Ask the host of the room for a link of your own.',
+    actions: ['menu', 'again'],
+  },
+  invite: {
+    title: 'This room is by invitation only',
+    text: 'Its host has closed the door to plain links.',
+    help: 'Ask the host of the room for an invitation.',
+    actions: ['menu', 'again'],
+  },
+  removed: {
+    title: 'You were removed from the room',
+    text: 'The host of the room has removed you.',
+    help: 'You can start a game of your own from the menu.',
+    actions: ['menu'],
+  },
+  elsewhere: {
+    title: 'The game goes on in another window',
+    text: 'This session was opened again in another tab or window of this browser.',
+    help: 'Play on there. Here you would come in as somebody else.',
+    actions: ['menu', 'again'],
+  },
+  turn: {
+    title: 'Your turn has passed',
+    text: 'A place was held for you for a while, but this page did not take it in time.',
+    help: 'Stand in line again.',
+    actions: ['again', 'menu'],
+  },
+  draining: {
+    title: 'No new games here just now',
+    text: 'The machines are about to be updated. Games that run go on.',
+    help: 'Try again in a moment.',
+    actions: ['again', 'menu'],
+  },
+  overloaded: {
+    title: 'All machines are busy',
+    text: 'One more game would make those that run stutter.',
+    help: 'Try again in a moment.',
+    actions: ['again', 'menu'],
+  },
+  'sign-in': {
+    title: 'Sign in to play',
+    text: 'Nobody is signed in here, or no longer.',
+    help: 'Reload the page to sign in.',
+    actions: ['reload', 'menu'],
+  },
   failed: {
     title: 'The game could not be started',
     text: 'Something broke on the server.',
@@ -115,12 +175,13 @@ export function sentence(text) {
 /**
  * @param {string} code a code of coordinator/signal or one of this page
  * @param {string} [message] the server's own words
- * @param {{join?: boolean, relay?: boolean}} [context]
+ * @param {{join?: boolean, relay?: boolean, turn?: boolean}} [context] turn: a place was held for us
  * @returns {Readonly<Reason>}
  */
-export function explain(code, message = '', { join = false, relay = false } = {}) {
+export function explain(code, message = '', { join = false, relay = false, turn = false } = {}) {
   let key = code;
   if (code === 'no-path' && relay) key = 'no-relay';
+  if (code === 'expired' && (turn || !join)) key = 'turn';
   let reason = Object.hasOwn(reasons, key) ? reasons[key] : reasons.failed;
   if (code === 'not-found') reason = join ? notFound.join : notFound.start;
   return Object.freeze({ code, ...reason, text: sentence(message) || reason.text });

@@ -1,12 +1,14 @@
 // One game in this page, from the first hello to the last: signalling, the peer
 // connection, and what to do when either is lost. No DOM.
 
+import { Questions, alone, changes, company } from './company.js';
+import { Line } from './line.js';
+import { Repair } from './repair.js';
 import { Signal } from './signal.js';
 import { explain, sentence } from './reasons.js';
+import { socketOf } from './route.js';
 
 const PATIENCE = 1000; // ms a disconnected path may come back by itself
-const REPAIR_WAIT = 6000; // ms a new path may take before the next attempt
-const GIVE_UP = 30000; // ms without media until the session is given up
 const CLOSED_WAIT = 1500; // ms from the end of a connection to its reason
 const OFFER_TIMEOUT = 6000; // ms
 const FIRST_PATH = 15000; // ms the first path may take
@@ -14,11 +16,15 @@ const SLOW = 6000; // ms of connecting after which one should be told why
 
 /**
  * Events (all are Events with a `detail`):
- *   state   {state, phase}   state: connecting playing reconnecting error ended
+ *   state   {state, phase}   state: connecting queued playing reconnecting error ended
+ *   queue   {position, waiting} in line for a place, null when it is one's turn
  *   info    what is known of room and seat
  *   geometry  {width, height, aspect, rotation, fps}
  *   notice  {kind: 'info'|'error', text}
- *   peer    a new Peer, whose tracks are to be shown
+ *   peer    a new Peer, whose tracks are to be shown, or null
+ *   company  what is known of the people in the room, see company.js
+ *   token   what takes this session up again
+ *   shut    the server answers, but takes no socket
  *   pong    {t}
  *   slow    connecting takes long; detail is the phase
  */
@@ -28,43 +34,75 @@ export class Session extends EventTarget {
   #signal;
   #makePeer;
   #peer = null;
-  #iceServers = [];
   #state = 'connecting';
   #phase = 'socket';
   #info = { room: '', game: '', title: '', system: '', player: 0, seats: 0 };
   #geometry = null;
+  #company = alone;
+  #questions;
+  #line;
+  #repair;
+  #wish;
   #error = null;
   #media = false; // media flow now
   #hadMedia = false;
   #asked = false;
-  #lostAt = 0;
-  #repairTimer = null;
+  #pathTimer = null;
   #slowTimer = null;
-  #repairing = false;
   #srtp;
   #plain = false; // the connection asks for SHA1_80, see coordinator/signal
 
   /**
    * @param {object} options
-   * @param {{game?: string, room?: string, player?: number, relay: boolean}} options.target
+   * @param {object} options.target
+   *   game or room; player: the wished seat; invite: a token; token: of the session
+   *   that this page had here before; relay
    * @param {string} options.url of the WebSocket
+   * @param {string[]} [options.others] addresses to turn to
    * @param {import('./clock.js').Clock} options.clock
    * @param {(options: {relay: boolean, on: object}) => import('./peer.js').Peer} options.makePeer
    * @param {(options: object) => Signal} [options.makeSignal]
    * @param {{plain: boolean, learn: () => void}} [options.srtp] see srtpMemory
+   * @param {() => Promise<{zone?: string, latencies?: object}>} [options.wish] where to start a game
    */
-  constructor({ target, url, clock, makePeer, makeSignal = (o) => new Signal(o), srtp = { plain: false, learn() {} } }) {
+  constructor({
+    target, url, others, clock, makePeer, makeSignal = (o) => new Signal(o), srtp = { plain: false, learn() {} },
+    wish = async () => ({}),
+  }) {
     super();
     this.#target = target;
     this.#clock = clock;
     this.#makePeer = makePeer;
     this.#srtp = srtp;
     this.#plain = srtp.plain;
-    this.#signal = makeSignal({ url, clock, handlers: {
+    this.#wish = wish;
+    this.#questions = new Questions(clock, (message) => this.sendControl(message));
+    this.#signal = makeSignal({ url, others, clock, handlers: {
       state: (state) => this.#signalState(state),
       hello: (data) => this.#hello(data),
       refused: (error) => this.#refused(error),
+      token: (token) => this.#emit('token', token),
+      replaced: () => this.#fail('elsewhere', ''),
+      shut: (at) => this.#emit('shut', at),
       message: (type, data) => this.#message(type, data),
+    } });
+    this.#helpers();
+  }
+
+  #helpers() {
+    const [clock, signal] = [this.#clock, this.#signal];
+    this.#line = new Line({
+      clock, signal, start: async () => signal.request('start', { game: this.#target.game, ...await this.#wish() }), on: {
+        enter: () => this.#stand(),
+        place: (place) => this.#emit('queue', place),
+        turn: ({ iceServers }) => this.#turn(iceServers),
+        fail: (code, message) => this.#fail(code, message),
+      },
+    });
+    this.#repair = new Repair({ clock, signal, on: {
+      peer: () => (this.#over || this.#media ? null : this.#peer),
+      gone: (message) => this.#fail('gone', message),
+      lost: () => this.#fail('lost-path', ''),
     } });
   }
 
@@ -75,11 +113,21 @@ export class Session extends EventTarget {
   get error() { return this.#error; }
   get peer() { return this.#peer; }
   get target() { return this.#target; }
+  get queue() { return this.#line.place; }
+  get company() { return this.#company; }
+  get media() { return this.#media; }
+  get signal() { return this.#signal; }
 
   /** Begins: the socket opens while the offer is being made. */
   start() {
+    if (this.#target.game && this.#target.token) this.#signal.bind(this.#target.token); // a place in line
     this.#signal.connect();
     this.#renewPeer();
+    this.#slowAfter();
+  }
+
+  #slowAfter() {
+    this.#clock.cancel(this.#slowTimer);
     this.#slowTimer = this.#clock.after(SLOW, () => this.#emit('slow', this.#phase));
   }
 
@@ -98,12 +146,17 @@ export class Session extends EventTarget {
   nudge() {
     if (this.#over) return;
     this.#signal.recycle();
-    if (this.#hadMedia && !this.#media) this.#repairSoon(0);
+    if (this.#hadMedia && !this.#media) this.#repair.soon(0);
   }
 
   /** @returns {boolean} whether it was sent */
   sendControl(message) {
     return this.#peer?.sendControl(message) ?? false;
+  }
+
+  /** Asks something of the room that it answers by a message. @returns {Promise<object>} */
+  ask(message) {
+    return this.#questions.ask(message);
   }
 
   get #over() {
@@ -129,6 +182,12 @@ export class Session extends EventTarget {
     else this.#set('reconnecting', this.#media ? 'socket' : 'path');
   }
 
+  #dropPeer() {
+    this.#peer?.close();
+    this.#peer = null;
+    this.#emit('peer', null);
+  }
+
   #renewPeer() {
     this.#peer?.close();
     let peer = null;
@@ -146,15 +205,19 @@ export class Session extends EventTarget {
   }
 
   #signalState(state) {
-    if (state === 'ready' && !this.#hadMedia && !this.#asked) this.#ask();
-    if (state === 'ready' && this.#hadMedia && !this.#media) this.#repairSoon(0);
+    if (state === 'ready' && this.queue) this.#line.rejoin();
+    else if (state === 'ready' && !this.#hadMedia && !this.#asked) this.#ask();
+    if (state === 'ready' && this.#hadMedia && !this.#media) this.#repair.soon(0);
+    if (state === 'lost') this.#line.tear();
     if (state === 'lost' && !this.#hadMedia && !this.#asked) this.#set('connecting', 'socket');
     this.#judge();
   }
 
   #hello(data) {
-    this.#iceServers = Array.isArray(data.iceServers) ? data.iceServers : [];
-    if (this.#asked) this.#peer?.configure(this.#iceServers);
+    this.#repair.servers = data.iceServers;
+    const others = Array.isArray(data.alternates) ? data.alternates : [];
+    this.#signal.know(others.map(socketOf).filter((url) => url.split(':')[0] === this.#signal.addresses[0].split(':')[0]));
+    if (this.#asked) this.#peer?.configure(this.#repair.servers);
   }
 
   // The first request. If the socket is lost meanwhile, all begins again.
@@ -163,30 +226,55 @@ export class Session extends EventTarget {
     this.#asked = true;
     this.#set('connecting', 'asking');
     try {
-      const sdp = await peer.offer(this.#iceServers);
-      const { game, room, player } = this.#target;
-      const srtp = this.#plain ? 'sha1' : undefined;
-      const answer = await (game
-        ? this.#signal.request('start', { game, sdp, srtp })
-        : this.#signal.request('join', { room, player, sdp, srtp }));
+      const { type, data } = await this.#request(peer);
       if (this.#over) return;
-      this.#signal.bind(answer.token);
-      this.#learn(answer);
+      if (type === 'queued') return this.#line.queued(data);
+      this.#learn(data);
+      this.#signal.bind(data.token);
       this.#set('connecting', 'path');
-      await this.#accept(peer, answer);
+      await this.#accept(peer, data);
     } catch (error) {
-      if (this.#over || this.#peer !== peer) return;
-      if (error.code !== 'lost') return this.#fail(error.code ?? 'browser', error.message);
-      this.#asked = false;
-      this.#renewPeer();
-      if (this.#signal.state === 'ready') this.#ask();
+      if (!this.#over && this.#peer === peer) this.#unasked(error);
     }
+  }
+
+  async #request(peer) {
+    const { game, room, player, invite, token } = this.#target;
+    const srtp = this.#plain ? 'sha1' : undefined;
+    const [sdp, wish] = await Promise.all([peer.offer(this.#repair.servers), game ? this.#wish() : {}]);
+    if (game) return this.#signal.request('start', { game, sdp, srtp, ticket: this.#line.ticket || undefined, ...wish });
+    return this.#signal.request('join', { room, player: token ? undefined : player, sdp, srtp, invite: invite || undefined, token });
+  }
+
+  #unasked(error) {
+    const stale = !this.#target.game && this.#target.token && !this.#target.invite && ['denied', 'expired'].includes(error.code);
+    const missed = error.code === 'expired' && this.#line.missed();
+    if (stale) this.#target = Object.freeze({ ...this.#target, token: undefined });
+    if (error.code !== 'lost' && !stale && !missed) return this.#fail(error.code ?? 'browser', error.message);
+    this.#asked = false;
+    this.#renewPeer();
+    if (this.#signal.state === 'ready') this.#ask();
+  }
+
+  // --- in line for a place
+
+  #stand() {
+    this.#dropPeer();
+    this.#clock.cancel(this.#slowTimer);
+    this.#set('queued', null);
+  }
+
+  #turn(iceServers) {
+    if (iceServers) this.#repair.servers = iceServers;
+    this.#renewPeer();
+    this.#slowAfter();
+    this.#ask();
   }
 
   // From here on the first path has its time.
   #accept(peer, answer) {
-    this.#clock.cancel(this.#repairTimer);
-    this.#repairTimer = this.#clock.after(FIRST_PATH, () => this.#fail('no-path', ''));
+    this.#clock.cancel(this.#pathTimer);
+    this.#pathTimer = this.#clock.after(FIRST_PATH, () => this.#fail('no-path', ''));
     return peer.answer(answer.sdp);
   }
 
@@ -197,9 +285,9 @@ export class Session extends EventTarget {
     this.#renewPeer();
     const peer = this.#peer;
     try {
-      const sdp = await peer.offer(this.#iceServers);
-      const answer = await this.#signal.request('offer', { sdp, srtp: 'sha1' }, OFFER_TIMEOUT);
-      if (!this.#over) await this.#accept(peer, answer);
+      const sdp = await peer.offer(this.#repair.servers);
+      const { data } = await this.#signal.request('offer', { sdp, srtp: 'sha1' }, OFFER_TIMEOUT);
+      if (!this.#over) await this.#accept(peer, data);
     } catch (error) {
       if (!this.#over) this.#fail(error.code === 'lost' ? 'no-path' : error.code ?? 'browser', error.message);
     }
@@ -219,9 +307,13 @@ export class Session extends EventTarget {
       case 'candidate':
         return this.#peer?.candidate(data);
       case 'closed':
-        return this.#fail('closed', data.reason);
+        return this.#fail(['removed', 'elsewhere'].includes(data.code) ? data.code : 'closed', data.reason);
+      case 'queued':
+        return this.queue && this.#line.queued(data);
+      case 'granted':
+        return this.#line.granted(data);
       case 'error':
-        if (data.code === 'version') return this.#fail(data.code, data.message);
+        if (data.code === 'version' || (this.queue && data.code !== 'bad-request')) return this.#fail(data.code, data.message);
         if (data.code === 'srtp') return this.#askPlain();
         return this.#emit('notice', { kind: 'error', text: sentence(data.message) || 'The server reported an error.' });
     }
@@ -230,7 +322,10 @@ export class Session extends EventTarget {
   #control(message) {
     switch (message.type) {
       case 'room':
+        this.#meet(message);
         return this.#learn(message);
+      case 'invited':
+        return this.#questions.answer(message);
       case 'geometry':
         this.#geometry = Object.freeze({ ...message });
         return this.#emit('geometry', this.#geometry);
@@ -238,10 +333,19 @@ export class Session extends EventTarget {
       case 'restarted':
         return message.text && this.#emit('notice', { kind: 'info', text: sentence(message.text) });
       case 'error':
+        if (this.#questions.answer(message)) return;
         return this.#emit('notice', { kind: 'error', text: sentence(message.message ?? message.code) });
       case 'pong':
         return this.#emit('pong', message);
     }
+  }
+
+  #meet(news) {
+    const before = this.#company;
+    this.#company = company(before, news);
+    if (this.#company === before) return;
+    for (const text of changes(before, this.#company)) this.#emit('notice', { kind: 'info', text });
+    this.#emit('company', this.#company);
   }
 
   #controlClosed() {
@@ -254,56 +358,39 @@ export class Session extends EventTarget {
     if (this.#media) {
       if (!this.#hadMedia && this.#plain) this.#srtp.learn();
       this.#hadMedia = true;
-      this.#repairing = false;
-      this.#clock.cancel(this.#repairTimer);
+      this.#repair.end();
+      this.#clock.cancel(this.#pathTimer);
       this.#clock.cancel(this.#slowTimer);
     } else if (state === 'failed' && !this.#hadMedia) {
       const peer = this.#peer; // unless the worker knows better, and what helps
       this.#clock.after(CLOSED_WAIT, () => this.#peer === peer && !this.#hadMedia && this.#fail('no-path', ''));
       return;
     } else if (this.#hadMedia && (state === 'disconnected' || state === 'failed')) {
-      if (!this.#repairing) this.#lostAt = this.#clock.now();
-      this.#repairSoon(state === 'failed' || this.#repairing ? 0 : PATIENCE);
+      this.#repair.begin(state === 'failed' ? 0 : PATIENCE);
     }
     this.#judge();
   }
 
-  #repairSoon(wait) {
-    this.#clock.cancel(this.#repairTimer);
-    this.#repairTimer = this.#clock.after(wait, () => this.#repair());
-  }
-
-  // ICE restart, again and again until media flow or the patience is over.
-  async #repair() {
-    if (this.#over || this.#media) return;
-    this.#repairing = true;
-    if (this.#clock.now() - this.#lostAt >= GIVE_UP) return this.#fail('lost-path', '');
-    this.#repairSoon(REPAIR_WAIT);
-    if (this.#signal.state !== 'ready') return;
-    try {
-      const sdp = await this.#peer.restart();
-      const answer = await this.#signal.request('offer', { sdp }, OFFER_TIMEOUT);
-      if (!this.#over) await this.#peer.answer(answer.sdp);
-    } catch (error) {
-      if (this.#over || this.#media) return;
-      if (['not-found', 'denied'].includes(error.code)) this.#fail('gone', error.message);
-      else if (error.code === 'timeout') this.#signal.recycle();
-    }
-  }
-
-  // The server does not know us. While media flow that harms nobody.
+  // The server does not know us. While media flow that harms nobody; before a
+  // game has begun, one begins anew.
   #refused(error) {
-    if (!this.#media && error.code !== 'no-worker') this.#fail('gone', error.message);
+    if (this.#media || error.code === 'no-worker') return;
+    if (!this.#info.room && error.code !== 'sign-in') return this.#signal.unbind();
+    this.#fail(error.code === 'sign-in' ? error.code : 'gone', error.message);
   }
 
   #fail(code, message) {
     if (this.#over) return;
-    this.#finish('error', explain(code, message, { join: !this.#target.game, relay: this.#target.relay }));
+    this.#finish('error', explain(code, message, {
+      join: !this.#target.game, relay: this.#target.relay, turn: this.#line.ticket !== '',
+    }));
   }
 
   #finish(state, error) {
-    this.#clock.cancel(this.#repairTimer);
+    this.#clock.cancel(this.#pathTimer);
     this.#clock.cancel(this.#slowTimer);
+    this.#repair.end();
+    this.#line.close();
     this.#error = error;
     this.#set(state, 'over');
     this.#signal.close(true);

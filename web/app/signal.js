@@ -1,18 +1,29 @@
-// The WebSocket to a coordinator. It reconnects by itself and, once a session
-// is bound, takes that session up again; media do not depend on it.
+// The WebSocket to a coordinator, whichever. It reconnects by itself and, once a
+// session is bound, takes that session up again; media do not depend on it.
 //
 //   idle -> connecting -> greeted -> (bound: resuming ->) ready
 //                 ^------------- lost <------- any
 //
 // greeted: the server said hello. ready: requests may be made. refused: the
 // socket is there but the server does not know the session (any more).
+//
+// A lost socket is opened again at once where it was, then once at each other
+// address. If none works, all are knocked at in rounds, and who answers is taken.
 
 import { Backoff } from './backoff.js';
+import { knock as knockAtAll } from './knock.js';
 
 export const PROTOCOL = 1;
 const HELLO_TIMEOUT = 8000; // ms
 const REQUEST_TIMEOUT = 20000; // ms
+const FIRST_TRY = 1500; // ms until hello while there are other addresses; doubles with each round
+const AT_ONCE = 60; // ms at most before an attempt that nothing speaks against
+const REFUSALS = 3; // of a resume until another address is tried
 const MAX_QUEUE = 64; // messages that wait for a lost socket; the oldest are dropped
+const MAX_ADDRESSES = 9;
+const RESUMED_ELSEWHERE = 4001; // close code, see coordinator/socket.go
+const LEAVING = [1001, 1012, 1013]; // close codes of a server that will not be back at once (RFC 6455, 7.4)
+const ANSWERS = ['answer', 'resumed', 'queued', 'granted', 'servers', 'error'];
 
 /** A request that was not done. `code` is a code of coordinator/signal, or one of lost, timeout. */
 export class SignalError extends Error {
@@ -24,11 +35,18 @@ export class SignalError extends Error {
 }
 
 export class Signal {
-  #url;
+  #addresses;
+  #at = 0; // of the addresses, the one in use
   #open;
+  #knock;
+  #random;
   #clock;
   #handlers;
   #backoff;
+  #failures = 0; // attempts since a socket was ready
+  #rounds = 0; // of knocking
+  #refusals = 0;
+  #answered = false; // the address in use has just answered a knock
   #socket = null;
   #state = 'idle';
   #token = '';
@@ -41,23 +59,45 @@ export class Signal {
   /**
    * @param {object} options
    * @param {string} options.url
+   * @param {string[]} [options.others] addresses that hellos before have named
    * @param {(url: string) => WebSocket} [options.open] makes a socket
+   * @param {(urls: string[]) => Promise<string | null>} [options.knock] which one answers
    * @param {import('./clock.js').Clock} options.clock
    * @param {() => number} [options.random] for the back-off
    * @param {object} options.handlers
    *   state(state), hello({session, token, iceServers}), refused(SignalError) when a
-   *   resume fails, message(type, data) for what nobody asked for
+   *   resume fails, token(token) of the bound session when it is a new one,
+   *   message(type, data) for what nobody asked for, replaced() when the session goes
+   *   on at another socket, shut(url) when a server that answers takes no socket
    */
-  constructor({ url, open = (u) => new WebSocket(u), clock, random, handlers }) {
-    this.#url = url;
+  constructor({ url, others = [], open = (u) => new WebSocket(u), knock = knockAtAll, clock, random = Math.random, handlers }) {
+    this.#addresses = [url];
     this.#open = open;
+    this.#knock = knock;
     this.#clock = clock;
+    this.#random = random;
     this.#handlers = handlers;
-    this.#backoff = new Backoff({ random });
+    this.#backoff = new Backoff({ random, most: 1500 });
+    this.know(others);
   }
 
   get state() {
     return this.#state;
+  }
+
+  /** The address in use. */
+  get url() {
+    return this.#addresses[this.#at];
+  }
+
+  /** The address of the page's own server comes first. */
+  get addresses() {
+    return [...this.#addresses];
+  }
+
+  /** Adds addresses to turn to. */
+  know(urls) {
+    this.#addresses = [...new Set([...this.#addresses, ...urls])].slice(0, MAX_ADDRESSES);
   }
 
   /** Opens the socket; from then on it is kept open until close. */
@@ -67,36 +107,43 @@ export class Signal {
     this.#set('connecting');
     let socket;
     try {
-      socket = this.#open(this.#url);
+      socket = this.#open(this.url);
     } catch {
       return this.#lose(null);
     }
     this.#socket = socket;
     socket.onmessage = (event) => this.#socket === socket && this.#receive(event.data);
-    socket.onclose = () => this.#lose(socket);
+    socket.onclose = (event) => this.#lose(socket, event?.code);
     socket.onerror = () => {}; // a close follows
-    this.#timer = this.#clock.after(HELLO_TIMEOUT, () => this.recycle());
+    this.#timer = this.#clock.after(this.#patience, () => this.recycle(true));
   }
 
-  /** Gives the present socket up and connects anew, now. */
-  recycle() {
+  /** Gives the present socket up and connects anew, now; with `next` at another address, if there is one. */
+  recycle(next = false) {
     if (this.#state === 'closed') return;
     const socket = this.#socket;
-    this.#backoff.reset();
+    if (!next) this.#backoff.reset();
     this.#lose(socket);
     socket?.close();
-    this.connect();
+    if (!next) this.connect();
+    else if (this.#failures === 1) this.#turn();
   }
 
   /** Remembers that a session runs: a later socket resumes it. */
   bind(token) {
-    if (token) this.#token = token;
+    if (token) this.#keep(token);
     this.#bound = true;
+  }
+
+  /** Forgets the session: the one that this socket was greeted with is used. */
+  unbind() {
+    this.#bound = false;
+    if (this.#state === 'refused') this.#ready();
   }
 
   /**
    * Asks and waits for the answer.
-   * @returns {Promise<object>} the data of the answer
+   * @returns {Promise<{type: string, data: object}>} the answer
    * @throws {SignalError}
    */
   request(type, data, timeout = REQUEST_TIMEOUT) {
@@ -167,16 +214,32 @@ export class Signal {
   // Answers carry the id of their request. One without is taken for the only
   // request there is: an unreadable request cannot be answered by its id.
   #settle(message, data) {
-    if (!['answer', 'resumed', 'error'].includes(message.type)) return false;
+    if (!ANSWERS.includes(message.type)) return false;
     let id = message.id;
-    if (!id && this.#pending.size === 1) [id] = this.#pending.keys();
+    if (!id && this.#pending.size === 1 && message.type === 'error') [id] = this.#pending.keys();
     const waiting = this.#pending.get(id);
     if (!waiting) return false;
     this.#pending.delete(id);
     this.#clock.cancel(waiting.timer);
     if (message.type === 'error') waiting.reject(new SignalError(data.code ?? 'failed', data.message ?? 'Something failed.'));
-    else waiting.resolve(data);
+    else waiting.resolve({ type: message.type, data });
     return true;
+  }
+
+  #keep(token) {
+    this.#token = token;
+    this.#handlers.token?.(token);
+  }
+
+  // A hello may take its time on a slow way, but not while others may be faster.
+  get #patience() {
+    const many = this.#addresses.length;
+    if (many === 1) return HELLO_TIMEOUT;
+    return Math.min(HELLO_TIMEOUT, FIRST_TRY * 2 ** Math.floor(this.#failures / (many + 1)));
+  }
+
+  #turn() {
+    this.#at = (this.#at + 1) % this.#addresses.length;
   }
 
   #greeted(data) {
@@ -185,11 +248,13 @@ export class Signal {
     this.#handlers.hello?.(data);
     if (this.#bound) return this.#resume();
     this.#token = data.token;
-    this.#backoff.reset();
     this.#ready();
   }
 
   #ready() {
+    this.#clock.cancel(this.#timer);
+    this.#backoff.reset();
+    this.#failures = this.#rounds = this.#refusals = 0;
     this.#set('ready');
     for (const text of this.#queue.splice(0)) this.#socket.send(text);
   }
@@ -197,14 +262,13 @@ export class Signal {
   async #resume() {
     const socket = this.#socket;
     try {
-      const resumed = await this.#ask('resume', { token: this.#token }, HELLO_TIMEOUT);
+      const { data } = await this.#ask('resume', { token: this.#token }, HELLO_TIMEOUT);
       if (this.#socket !== socket) return;
-      this.#token = resumed.token || this.#token;
-      this.#backoff.reset();
+      if (data.token) this.#keep(data.token);
       this.#ready();
     } catch (error) {
       if (this.#socket !== socket) return;
-      if (error.code === 'timeout') return this.recycle();
+      if (error.code === 'timeout') return this.recycle(true);
       this.#refused(error);
     }
   }
@@ -214,16 +278,50 @@ export class Signal {
     this.#set('refused');
     this.#handlers.refused?.(error);
     if (this.#state !== 'refused') return;
-    this.#timer = this.#clock.after(this.#backoff.next(), () => this.#resume());
+    const next = ++this.#refusals % REFUSALS === 0 && this.#addresses.length > 1;
+    this.#timer = this.#clock.after(this.#backoff.next(), () => (next ? this.recycle(true) : this.#resume()));
   }
 
-  #lose(socket) {
+  #lose(socket, code) {
     if (this.#state === 'closed' || socket !== this.#socket) return;
+    const shut = this.#answered && this.#state === 'connecting' && this.url;
+    this.#answered = false;
     this.#socket = null;
     this.#clock.cancel(this.#timer);
-    this.#timer = this.#clock.after(this.#backoff.next(), () => this.connect());
+    if (code === RESUMED_ELSEWHERE) {
+      this.#set('closed');
+      this.#fail('lost', 'The session goes on elsewhere.');
+      return this.#handlers.replaced?.();
+    }
+    this.#again(LEAVING.includes(code));
     this.#set('lost');
     this.#fail('lost', 'The connection to the server was lost.');
+    if (shut) this.#handlers.shut?.(shut);
+  }
+
+  // Plans the next attempt.
+  #again(leaving) {
+    const first = this.#failures++ === 0;
+    const many = this.#addresses.length;
+    if (leaving || !first) this.#turn();
+    if (this.#failures <= many && !(leaving && many === 1)) {
+      this.#timer = this.#clock.after(AT_ONCE * this.#random(), () => this.connect());
+    } else {
+      this.#timer = this.#clock.after(this.#backoff.next(), () => this.#round());
+    }
+  }
+
+  // Now and then one is tried although it is silent: a knock may be held up
+  // where a socket is not.
+  async #round() {
+    const timer = this.#timer;
+    const url = await this.#knock(this.addresses);
+    if (this.#state !== 'lost' || timer !== this.#timer) return;
+    const round = ++this.#rounds;
+    this.#answered = url !== null;
+    if (url) this.#at = this.#addresses.indexOf(url);
+    if (url || round % 8 === 0 || [1, 2, 4].includes(round)) return this.connect();
+    this.#timer = this.#clock.after(this.#backoff.next(), () => this.#round());
   }
 
   #fail(code, message) {

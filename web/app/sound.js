@@ -81,3 +81,18 @@ export class Sound {
     this.#onChange();
   }
 }
+
+/** Two short notes for who does not look; silent where the browser wants a touch first. */
+export function chime() {
+  if (!navigator.userActivation?.hasBeenActive || !window.AudioContext) return;
+  const context = new AudioContext();
+  const gain = new GainNode(context, { gain: 0.08 });
+  gain.connect(context.destination);
+  for (const [i, frequency] of [660, 880].entries()) {
+    const tone = new OscillatorNode(context, { frequency });
+    tone.connect(gain);
+    tone.start(context.currentTime + i * 0.15);
+    tone.stop(context.currentTime + i * 0.15 + 0.12);
+    if (i === 1) tone.onended = () => context.close();
+  }
+}

@@ -44,18 +44,18 @@ export class FakeSocket {
     this.sent.push(JSON.parse(text));
   }
 
-  close() {
+  close(code = 1006) {
     if (this.closed) return;
     this.closed = true;
-    this.onclose?.();
+    this.onclose?.({ code });
   }
 
-  /** The network breaks. */
-  drop() { this.close(); }
+  /** The network breaks, or the server says why it closes. */
+  drop(code) { this.close(code); }
 
   say(type, data, id) { this.onmessage({ data: JSON.stringify({ v: 1, type, id, data }) }); }
 
-  hello(token = 'first') { this.say('hello', { session: 's', token, iceServers: [{ urls: ['turn:host'] }] }); }
+  hello(token = 'first', more = {}) { this.say('hello', { session: 's', token, iceServers: [{ urls: ['turn:host'] }], ...more }); }
 
   /** The messages of a type so far. */
   of(type) { return this.sent.filter((m) => m.type === type); }
@@ -64,14 +64,16 @@ export class FakeSocket {
   answer(type, reply, data) { this.say(reply, data, this.of(type).at(-1).id); }
 }
 
-/** Makes sockets and keeps them: sockets() opens, sockets.all are those so far. */
+/** Makes sockets and keeps them: sockets() opens, sockets.all are those so far, sockets.urls where. */
 export function socketFactory() {
-  const open = () => {
+  const open = (url) => {
     const socket = new FakeSocket();
     open.all.push(socket);
+    open.urls.push(url);
     return socket;
   };
   open.all = [];
+  open.urls = [];
   Object.defineProperty(open, 'last', { get: () => open.all.at(-1) });
   return open;
 }

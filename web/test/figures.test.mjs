@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { fit } from '../app/stage.js';
 import { bitrate, pathName, pick, rows, summarise } from '../app/stats.js';
 import { Settings, sane, srtpMemory } from '../app/settings.js';
-import { parse, playPath, roomPath, seat, shareLink, socketURL } from '../app/route.js';
+import { originOf, parse, playPath, roomPath, seat, shareLink, socketOf, socketURL } from '../app/route.js';
 import { explain, sentence } from '../app/reasons.js';
 import { group, systemOf, validGames } from '../app/systems.js';
 import { paletteOf, randomOf, seedOf } from '../app/cover.js';
@@ -13,12 +13,14 @@ import { seatName } from '../app/bar.js';
 import { Button } from '../app/wire.js';
 
 test('addresses', () => {
-  const at = (path) => { const url = new URL(path, 'http://h'); return parse({ pathname: url.pathname, search: url.search }); };
+  const at = (path) => { const url = new URL(path, 'http://h'); return parse(url); };
   assert.deepEqual(at('/'), { view: 'menu' });
   assert.deepEqual(at('/play/anguna'), { view: 'play', game: 'anguna', relay: false });
   assert.deepEqual(at('/play/test-card?relay=1'), { view: 'play', game: 'test-card', relay: true });
   const room = 'abcdefghijklmnopqrstuvw234';
-  assert.deepEqual(at(`/room/${room}?player=2`), { view: 'room', room, player: 2, relay: false });
+  assert.deepEqual(at(`/room/${room}?player=2`), { view: 'room', room, player: 2, relay: false, invite: '' });
+  assert.equal(at(`/room/${room}#invite=i1.a-b_c.p1.9`).invite, 'i1.a-b_c.p1.9');
+  for (const bad of ['#invite=', '#invite=a b', '#else=x', `#invite=${'a'.repeat(1025)}`, '#invite=<b>']) assert.equal(at(`/room/${room}${bad}`).invite, '', bad);
   for (const bad of ['/play/', '/play/A', '/play/a/b', '/play/-a', '/play/a%2f', `/play/${'a'.repeat(65)}`, '/room/..%2f..%2fx', '/room/', '/else', '/room/a/b', '/room/abc', `/room/${room}a`, '/play']) {
     assert.deepEqual(at(bad), { view: 'unknown' }, bad);
   }
@@ -34,6 +36,10 @@ test('links', () => {
   assert.equal(playPath('a', true), '/play/a?relay=1');
   assert.equal(roomPath('a'), '/room/a');
   assert.equal(shareLink('https://h', 'a'), 'https://h/room/a');
+  assert.equal(shareLink('https://h', 'a', 't.o'), 'https://h/room/a#invite=t.o');
+  assert.equal(socketOf('https://b.example.org'), 'wss://b.example.org/ws');
+  assert.equal(originOf('wss://b.example.org:1/ws'), 'https://b.example.org:1');
+  for (const bad of ['', 'b.example.org', 'ftp://b', 'javascript:1']) assert.equal(socketOf(bad), '', bad);
   assert.equal(socketURL({ protocol: 'https:', host: 'h:1' }), 'wss://h:1/ws');
   assert.equal(socketURL({ protocol: 'http:', host: 'h' }), 'ws://h/ws');
 });
@@ -113,7 +119,7 @@ test('words for figures', () => {
 });
 
 test('settings survive rubbish and a missing storage', () => {
-  for (const bad of [null, 7, 'x', [], { volume: 'loud', muted: 1, touch: 'x' }]) assert.deepEqual(sane(bad), { volume: 0.8, muted: false, touch: 'auto', withoutGCM: '' });
+  for (const bad of [null, 7, 'x', [], { volume: 'loud', muted: 1, touch: 'x' }]) assert.deepEqual(sane(bad), { volume: 0.8, muted: false, touch: 'auto', withoutGCM: '', zone: '' });
   assert.equal(sane({ volume: 9 }).volume, 1);
   const none = new Settings(null);
   none.set('muted', true);

@@ -14,7 +14,7 @@ function begin(target = { game: 'quad', relay: false }, srtp = undefined) {
   const session = new Session({
     target, url: 'ws://x/ws', clock, srtp,
     makePeer: (options) => { peers.push(new FakePeer(options)); return peers.at(-1); },
-    makeSignal: (options) => new Signal({ ...options, open, random: () => 1 }),
+    makeSignal: (options) => new Signal({ ...options, open, random: () => 1, knock: async () => null }),
   });
   session.addEventListener('state', ({ detail }) => seen.states.push(`${detail.state} ${detail.phase}`));
   session.addEventListener('notice', ({ detail }) => seen.notices.push(detail));
@@ -216,7 +216,7 @@ test('a worker that is gone ends the session; so does half a minute without medi
 test('an offer nobody answers gives the socket up', async () => {
   const it = await playing();
   it.peer.on.state('failed');
-  await it.clock.pass(6100);
+  await it.clock.pass(6200);
   assert.equal(it.open.all.length, 2);
 });
 
@@ -364,4 +364,198 @@ test('a browser that cannot is told so', () => {
   it.session.abandon(new Error('RTCPeerConnection is not defined'));
   assert.equal(it.session.error.code, 'browser');
   assert.match(it.session.error.text, /not defined/);
+});
+
+async function waiting() {
+  const it = begin();
+  it.seen.queue = [];
+  it.session.addEventListener('queue', ({ detail }) => it.seen.queue.push(detail?.position ?? null));
+  it.open.last.hello();
+  await settle();
+  it.open.last.answer('start', 'queued', { position: 3, waiting: 12, token: 'place' });
+  await settle();
+  return it;
+}
+
+test('in line: the connection is dropped, the place is shown, and the game starts by itself', async () => {
+  const it = await waiting();
+  assert.deepEqual([it.session.state, it.session.queue], ['queued', { position: 3, waiting: 12 }]);
+  assert.ok(it.peers[0].closed && it.session.peer === null);
+  it.open.last.say('queued', { position: 1, waiting: 12 });
+  assert.deepEqual(it.seen.queue, [3, 1]);
+  it.open.last.say('granted', { ticket: 'ticket', seconds: 15, iceServers: [{ urls: ['turn:new'] }] });
+  await settle();
+  assert.equal(it.session.state, 'connecting');
+  assert.equal(it.peers.length, 2);
+  assert.deepEqual(it.peer.servers, [{ urls: ['turn:new'] }]);
+  assert.deepEqual(it.open.last.of('start')[1].data, { game: 'quad', sdp: 'offer', ticket: 'ticket' });
+  it.open.last.say('granted', { ticket: 'again' });
+  it.open.last.answer('start', 'answer', answer);
+  await settle();
+  it.peer.on.state('connected');
+  assert.equal(it.session.state, 'playing');
+  assert.equal(it.session.queue, null);
+  assert.deepEqual(it.seen.queue, [3, 1, null]);
+  await it.clock.pass(60000);
+  assert.equal(it.open.last.of('servers').length, 0, 'nobody looks after a line one does not stand in');
+});
+
+test('the place in line outlives the socket, and the server that falls silent', async () => {
+  const it = await waiting();
+  it.open.last.drop();
+  assert.equal(it.session.state, 'queued');
+  await it.clock.pass(60);
+  it.open.last.hello('other');
+  assert.deepEqual(it.open.last.of('resume')[0].data, { token: 'place' });
+  it.open.last.answer('resume', 'resumed', { token: 'place 2' });
+  await settle();
+  assert.deepEqual(it.open.last.of('start')[0].data, { game: 'quad' }, 'a place alone is asked for');
+  it.open.last.answer('start', 'queued', { position: 2, waiting: 9 });
+  await settle();
+  assert.deepEqual(it.session.queue, { position: 2, waiting: 9 });
+  await it.clock.pass(10000);
+  assert.equal(it.open.last.of('servers').length, 1);
+  await it.clock.pass(4100);
+  assert.equal(it.open.all.length, 3, 'it does not answer');
+  it.open.last.hello();
+  it.open.last.answer('resume', 'error', { code: 'denied', message: 'Unknown.' });
+  await settle();
+  assert.equal(it.open.last.of('start').length, 1, 'who is not known stands in line anew');
+  it.open.last.answer('start', 'granted', { ticket: 'mine' });
+  await settle();
+  assert.equal(it.open.last.of('start')[1].data.ticket, 'mine');
+});
+
+test('a turn that has passed is told; one that a lost server held is asked for again', async () => {
+  const it = await waiting();
+  it.open.last.say('granted', { ticket: 'ticket' });
+  await settle();
+  it.open.last.answer('start', 'error', { code: 'expired', message: '' });
+  await settle();
+  assert.equal(it.session.error.title, 'Your turn has passed');
+
+  const torn = await waiting();
+  torn.open.last.say('granted', { ticket: 'ticket' });
+  await settle();
+  torn.open.last.drop();
+  await torn.clock.pass(60);
+  torn.open.last.hello();
+  torn.open.last.answer('resume', 'resumed', {});
+  await settle();
+  assert.equal(torn.open.last.of('start')[0].data.ticket, 'ticket');
+  torn.open.last.answer('start', 'error', { code: 'expired', message: '' });
+  await settle();
+  assert.equal(torn.session.state, 'connecting');
+  assert.equal(torn.open.last.of('start')[1].data.ticket, undefined);
+});
+
+test('an error ends the waiting, leaving does, too', async () => {
+  const it = await waiting();
+  it.open.last.say('error', { code: 'not-found', message: 'The game is gone.' });
+  assert.deepEqual([it.session.state, it.session.error.code], ['error', 'not-found']);
+  const left = await waiting();
+  const socket = left.open.last;
+  left.session.leave();
+  assert.equal(socket.of('leave').length, 1);
+  await left.clock.pass(60000);
+  assert.equal(left.clock.pending, 0);
+});
+
+test('a page that was loaded anew takes its place in line up again', async () => {
+  const it = begin({ game: 'quad', relay: false, token: 'place' });
+  it.open.last.hello();
+  assert.deepEqual(it.open.last.of('resume')[0].data, { token: 'place' });
+  it.open.last.answer('resume', 'resumed', { token: 'place 2' });
+  await settle();
+  assert.deepEqual(it.open.last.of('start')[0].data, { game: 'quad', sdp: 'offer' });
+  const old = begin({ game: 'quad', relay: false, token: 'too old' });
+  old.open.last.hello();
+  old.open.last.answer('resume', 'error', { code: 'denied', message: 'Expired.' });
+  await settle();
+  assert.equal(old.open.last.of('start').length, 1);
+});
+
+test('a page that was loaded anew joins by its token, or else as anybody', async () => {
+  const it = begin({ room: 'abc', player: 2, relay: false, token: 'mine' });
+  it.open.last.hello();
+  await settle();
+  assert.deepEqual(it.open.last.of('join')[0].data, { room: 'abc', sdp: 'offer', token: 'mine' });
+  it.open.last.answer('join', 'error', { code: 'denied', message: 'The token has expired.' });
+  await settle();
+  assert.deepEqual(it.open.last.of('join')[1].data, { room: 'abc', player: 2, sdp: 'offer' });
+  const invited = begin({ room: 'abc', player: 0, relay: false, invite: 'i1.x' });
+  invited.open.last.hello();
+  await settle();
+  assert.deepEqual(invited.open.last.of('join')[0].data, { room: 'abc', player: 0, sdp: 'offer', invite: 'i1.x' });
+  invited.open.last.answer('join', 'error', { code: 'expired', message: 'The invitation has expired.' });
+  await settle();
+  assert.equal(invited.session.error.title, 'This invitation has expired');
+});
+
+test('a session that goes on in another window is left to it', async () => {
+  const it = await playing();
+  it.open.last.drop(4001);
+  assert.equal(it.session.error.code, 'elsewhere');
+  assert.ok(it.peer.closed);
+  await it.clock.pass(60000);
+  assert.equal(it.open.all.length, 1);
+  const removed = await playing();
+  removed.open.last.say('closed', { reason: 'The host has removed you.', code: 'removed' });
+  assert.equal(removed.session.error.code, 'removed');
+});
+
+test('other addresses of the site are used, but none that the page may not', async () => {
+  const it = begin();
+  it.open.last.hello('t', { alternates: ['http://b', 'https://c', 'x', 'http://b'] });
+  assert.deepEqual(it.session.signal.addresses, ['ws://x/ws', 'ws://b/ws']);
+});
+
+test('credentials of relays are fresh when the path is repaired', async () => {
+  const it = await playing();
+  await it.clock.pass(40000);
+  it.peer.on.state('failed');
+  await it.clock.pass(0);
+  it.open.last.answer('servers', 'servers', { iceServers: [{ urls: ['turn:fresh'] }] });
+  await it.clock.pass(0);
+  assert.deepEqual(it.peer.servers, [{ urls: ['turn:fresh'] }]);
+  assert.equal(it.open.last.of('offer').length, 1);
+  const old = await playing();
+  await old.clock.pass(40000);
+  old.peer.on.state('failed');
+  await old.clock.pass(0);
+  old.open.last.answer('servers', 'error', { code: 'bad-request', message: 'A page does not send that.' });
+  await old.clock.pass(0);
+  assert.equal(old.open.last.of('offer').length, 1, 'a server that has none to give');
+});
+
+test('where to start is sent with the start', async () => {
+  const clock = new FakeClock();
+  const open = socketFactory();
+  const session = new Session({
+    target: { game: 'quad', relay: false }, url: 'ws://x/ws', clock, makePeer: (o) => new FakePeer(o),
+    makeSignal: (o) => new Signal({ ...o, open, knock: async () => null }), wish: async () => ({ zone: 'eu', latencies: { eu: 7 } }),
+  });
+  session.start();
+  open.last.hello();
+  await settle();
+  assert.deepEqual(open.last.of('start')[0].data, { game: 'quad', sdp: 'offer', zone: 'eu', latencies: { eu: 7 } });
+});
+
+test('the people in the room, and what the host asks for', async () => {
+  const it = await playing();
+  const seen = [];
+  it.session.addEventListener('company', ({ detail }) => seen.push(detail.members.length));
+  const { control } = it.peer.on;
+  control({ type: 'room', player: 1, seats: 2, you: 'm1', host: true, members: [{ id: 'm1', host: true }] });
+  control({ type: 'room', player: 1, seats: 2, you: 'm1', host: false, members: [{ id: 'm1' }, { id: 'm2', host: true }] });
+  assert.deepEqual(seen, [1, 2]);
+  assert.equal(it.session.company.host, false);
+  assert.match(it.seen.notices[0].text, /Somebody else is the host/);
+  const asked = it.session.ask({ type: 'invite', player: 2 });
+  control({ type: 'invited', ref: it.peer.control[0].ref, id: 'i', token: 't', expires: 9 });
+  assert.equal((await asked).token, 't');
+  const refused = assert.rejects(it.session.ask({ type: 'invite' }), /only the host/);
+  control({ type: 'error', ref: it.peer.control[1].ref, code: 'not-host', message: 'only the host may do that' });
+  await refused;
+  assert.equal(it.seen.notices.length, 1, 'who asked says it');
 });

@@ -36,7 +36,7 @@ func (w *Worker) introduce(c signal.Challenge, _ int) (signal.Type, any) {
 
 // probeURL is where browsers measure the way to here, "" if they cannot.
 func (w *Worker) probeURL() string {
-	if w.cfg.ProbeURL != "" || w.probe == nil || w.cfg.PublicAddress == "" {
+	if w.cfg.ProbeURL != "" || w.probe == nil || !signal.ValidHost(w.cfg.PublicAddress) {
 		return w.cfg.ProbeURL
 	}
 	_, port, err := net.SplitHostPort(w.probe.Addr().String())

@@ -39,7 +39,8 @@ type play struct {
 	stop    func() // ends the worker and waits
 
 	tickets     int
-	ticks, late atomic.Uint64                 // what engines say of their frames
+	ticks, late atomic.Uint64                 // what engines say of their frames: 60 more at each look
+	lateTick    atomic.Bool                   // all of them late
 	hold        atomic.Pointer[chan struct{}] // engines end when it closes, nil = at once
 }
 
@@ -98,7 +99,12 @@ func (p *play) openEngine(_ engine.Config, spec engine.Spec, sink engine.Sink) (
 			}
 			return err
 		},
-		pace: func() pace { return pace{p.ticks.Add(60), p.late.Load()} },
+		pace: func() pace {
+			if p.lateTick.Load() {
+				p.late.Add(60)
+			}
+			return pace{p.ticks.Add(60), p.late.Load()}
+		},
 	}, nil
 }
 

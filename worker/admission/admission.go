@@ -267,8 +267,8 @@ func (d *Desk[C]) Return(now time.Time, id string) *signal.Error {
 
 // Occupy says that somebody is in a room; see Return.
 func (d *Desk[C]) Occupy(now time.Time, id string) {
-	if r := d.rooms[id]; r != nil {
-		r.empty = false
+	if r := d.rooms[id]; r != nil && r.empty {
+		r.empty, r.until = false, time.Time{} // who was expected is there
 	}
 	d.Advance(now)
 }

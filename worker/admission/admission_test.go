@@ -294,13 +294,19 @@ func TestReturn(t *testing.T) {
 	}
 	r.ask("b", "2", "t2", 1, true)
 	r.pass(DefaultSpare) // is kept for longer than that
-	r.want("a:1 held 15s")
-	r.desk.Occupy(r.now, "room")
-	r.desk.Vacate(r.now, "room", r.now)
 	if at, ok := r.desk.Next(r.now); !ok || at.Sub(r.now) != ReturnTime-DefaultSpare {
 		t.Errorf("due at %v, %v", at, ok)
 	}
-	r.pass(ReturnTime - DefaultSpare)
+	r.want("a:1 held 15s")
+	r.desk.Occupy(r.now, "room")
+	if err := r.desk.Return(r.now, "room"); err != nil { // one more, while somebody is there
+		t.Error(err)
+	}
+	r.desk.Occupy(r.now, "room")
+	r.desk.Vacate(r.now, "room", r.now)
+	r.pass(ReturnTime - time.Millisecond)
+	r.want()
+	r.pass(time.Millisecond)
 	r.want("b:2 held 15s")
 	if err := r.desk.Return(r.now, "room"); err == nil || err.Code != signal.CodeFull {
 		t.Errorf("return = %v", err)

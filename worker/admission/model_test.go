@@ -175,7 +175,7 @@ func (m *model) visit() {
 	if r == nil {
 		return
 	}
-	if !r.empty {
+	if !r.empty && m.next(4) > 0 {
 		r.empty, r.since = true, m.now
 		if m.next(4) == 0 {
 			r.since = time.Time{}
@@ -196,7 +196,9 @@ func (m *model) visit() {
 	}
 	r.until = m.now.Add(ReturnTime)
 	if m.next(2) == 0 {
-		r.empty = false
+		if r.empty {
+			r.empty, r.until = false, time.Time{}
+		}
 		m.desk.Occupy(m.now, id)
 	}
 }

@@ -40,7 +40,7 @@ func sessionsOf(t *testing.T, c *call) []signal.SessionInfo {
 	return s.Sessions
 }
 
-func TestListAndEnd(t *testing.T) {
+func TestAdminListsAndEnds(t *testing.T) {
 	p, second := two(t, nil)
 	if s := sessionsOf(t, second); len(s) != 0 {
 		t.Errorf("sessions %+v", s)

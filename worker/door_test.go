@@ -214,7 +214,9 @@ func newLink(t *testing.T) (*uplink.Link, *call) {
 	go func() { done <- keeper.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-done
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	})
 	c := d.accept()
 	return <-links, c

@@ -62,10 +62,13 @@ func (r *Room) ask(session string, request func() error) error {
 		}
 	})
 	var why *signal.Error
-	if err != nil && !errors.As(err, &why) {
+	switch {
+	case errors.As(err, &why):
+		return why
+	case err != nil:
 		return signal.Errorf(signal.CodeNotFound, "%v", err)
 	}
-	return errors.Join(err, refused)
+	return refused
 }
 
 func (r *Room) invite(i signal.Invite) (signal.Invited, error) {

@@ -104,8 +104,8 @@ func (w *loggedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	w.taken = true
-	own := &loggedConn{Conn: conn}
-	own.close = sync.OnceFunc(func() { w.ended(http.StatusSwitchingProtocols, own.written.Load()) })
+	own, ended := &loggedConn{Conn: conn}, w.ended // w, and the request with it, must not last as long
+	own.close = sync.OnceFunc(func() { ended(http.StatusSwitchingProtocols, own.written.Load()) })
 	return own, buffered, nil
 }
 

@@ -105,8 +105,22 @@ func (h histogram) read() Histogram {
 	return out
 }
 
-// Stats are a coordinator in numbers.
+// Stats are a coordinator in numbers, and what all workers have announced to it.
 type Stats struct {
+	Pages, Roles int // sockets of pages, and of workers and gates
+	Sessions     int // of pages, with and without a socket
+	Gates        int
+
+	Workers         map[string]int // by state; see signal.Load, and "silent"
+	Rooms           int
+	Players         int
+	Viewers         int
+	Browsers        int // at the workers, whoever connects them
+	Places, Free    int
+	LateAnswers     uint64 // of workers, that nobody waited for any more
+	Libraries       int    // different ones
+	LibrariesWanted int    // announced and not yet known
+
 	Refused   map[string]uint64 // what was refused, by cause
 	Grant     Histogram         // from the wish for a game to its place
 	Signaling Histogram         // until a worker answered
@@ -114,5 +128,18 @@ type Stats struct {
 
 // Stats may be called at any time.
 func (c *Coordinator) Stats() Stats {
-	return Stats{Refused: c.stats.refusals(), Grant: c.stats.grants.read(), Signaling: c.stats.latencies.read()}
+	t := c.registry.totals()
+	return Stats{
+		Pages: len(c.pages.slots), Roles: len(c.roles.slots), Sessions: c.sessions.count(), Gates: t.Gates,
+		Workers: t.Workers, Rooms: t.Rooms, Players: t.Players, Viewers: t.Viewers, Browsers: t.Sessions,
+		Places: t.Places, Free: t.Free, LateAnswers: t.LateAnswers, Libraries: t.Libraries, LibrariesWanted: t.LibrariesWanted,
+		Refused: c.stats.refusals(), Grant: c.stats.grants.read(), Signaling: c.stats.latencies.read(),
+	}
+}
+
+// count is how many sessions there are.
+func (t *sessions) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.byID)
 }

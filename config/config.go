@@ -60,6 +60,7 @@ type Network struct {
 type Rooms struct {
 	Max        int           `yaml:"max"`        // rooms at once, 0 = two for each CPU
 	Grace      time.Duration `yaml:"grace"`      // how long a room outlives its last viewer
+	LateLimit  int           `yaml:"lateLimit"`  // frames of a second that may begin late, per mille, before no game starts here
 	DrainGrace time.Duration `yaml:"drainGrace"` // how long a worker that is told to end waits for its games
 }
 

@@ -27,6 +27,7 @@ func TestDoor(t *testing.T) {
 		{"worker.network.probeAddress=https://eu.example.org/echo?x=1", "worker.network.probeAddress", "URL"},
 		{"worker.network.probeAddress=https://u:p@eu.example.org", "worker.network.probeAddress", "URL"},
 		{"worker.network.probeAddress=https://a*b/", "worker.network.probeAddress", "URL"},
+		{"worker.rooms.lateLimit=0", "worker.rooms.lateLimit", "1 to 1000"},
 		{"worker.rooms.drainGrace=-1s", "worker.rooms.drainGrace", "0s"},
 		{"secrets.session=short", "secrets.session", "openssl rand -hex 32"},
 		{"ops.pprof=perhaps", "ops.pprof", "true or false"},

@@ -61,6 +61,7 @@ func (v *validator) roles(c Config) {
 	}
 	between(v, "worker.rooms.max", c.Worker.Rooms.Max, 0, 1000)
 	between(v, "worker.rooms.grace", c.Worker.Rooms.Grace, 0, 24*time.Hour)
+	between(v, "worker.rooms.lateLimit", c.Worker.Rooms.LateLimit, 1, 1000)
 	between(v, "worker.rooms.drainGrace", c.Worker.Rooms.DrainGrace, 0, 24*time.Hour)
 	if c.Ops.Address != "" {
 		v.address("ops.address", c.Ops.Address)

@@ -109,6 +109,7 @@ func (h histogram) read() Histogram {
 type Stats struct {
 	Pages, Roles int // sockets of pages, and of workers and gates
 	Sessions     int // of pages, with and without a socket
+	Waiting      int // players that wait for a place here
 	Gates        int
 
 	Workers         map[string]int // by state; see signal.Load, and "silent"

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"strings"
 	"time"
 
@@ -20,12 +21,14 @@ type check struct {
 	ready func() error // called by any goroutine
 }
 
-// ops is the operators' door: /livez, /readyz and /metrics.
+// ops is the operators' door: /livez, /readyz, /metrics and, if asked for,
+// /debug/pprof/.
 type ops struct {
 	log      *slog.Logger
 	listener net.Listener
 	checks   []check
 	metrics  http.Handler
+	pprof    bool
 }
 
 // newOps binds address over what the roles tell of themselves. It starts
@@ -49,7 +52,7 @@ func (o *ops) run(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           o.handler(),
 		ReadHeaderTimeout: 5 * time.Second,
-		WriteTimeout:      10 * time.Second,
+		WriteTimeout:      o.patience(),
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(o.log.Handler(), slog.LevelDebug),
 	}
@@ -72,7 +75,29 @@ func (o *ops) handler() http.Handler {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", o.readyz)
 	mux.Handle("GET /metrics", o.metrics)
+	if o.pprof {
+		// Its import adds the same to http.DefaultServeMux, which nobody serves.
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/cmdline", noCommandLine)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return mux
+}
+
+// patience is how long an answer may take: profiles take as long as they are
+// asked for, and are refused if that is longer.
+func (o *ops) patience() time.Duration {
+	if o.pprof {
+		return 2 * time.Minute
+	}
+	return 10 * time.Second
+}
+
+// noCommandLine: there may be secrets on it, by --set.
+func noCommandLine(w http.ResponseWriter, _ *http.Request) {
+	http.Error(w, "the command line may have secrets on it", http.StatusForbidden)
 }
 
 // readyz names what is not ready, with status 503.

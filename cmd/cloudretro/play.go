@@ -101,6 +101,7 @@ func (h *house) addOps() error {
 	if err != nil {
 		return explain(err, "ops.address", h.cfg.Ops.Address, "tcp")
 	}
+	o.pprof = h.cfg.Ops.PProf
 	// The first part ends last: what drains must be seen to be ready meanwhile.
 	h.parts = append([]part{{"ops", o.run}}, h.parts...)
 	h.closers = append(h.closers, o.close)

@@ -9,6 +9,7 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator"
 	"github.com/cloudretro/cloudretro/coordinator/acme"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/coordinator/signin"
 	"github.com/cloudretro/cloudretro/web"
 )
 
@@ -24,6 +25,11 @@ func (h *house) addCoordinator() error {
 		ICEServers:    iceServers(h.cfg.WebRTC.ICEServers),
 		CredentialTTL: h.cfg.Turn.CredentialTTL,
 		Origins:       h.cfg.Coordinator.Origins,
+		Alternates:    h.cfg.Coordinator.Alternates,
+		SessionSecret: h.cfg.Secrets.Session,
+		SignIn:        signIn(h.cfg.Coordinator.SignIn),
+		Limits:        limits(h.cfg.Coordinator.Limits),
+		AccessLog:     h.cfg.Log.Access,
 		Logger:        h.log.With("role", "coordinator"),
 	}
 	key := "coordinator.server.address"
@@ -42,7 +48,8 @@ func (h *house) addCoordinator() error {
 		return explain(err, key, cfg.Address, "tcp")
 	}
 	h.add("coordinator", c.Run, c.Close)
-	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c))
+	h.checks = append(h.checks, check{"coordinator", c.Ready})
+	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c), coordinatorMetrics(c))
 	h.reloads = append(h.reloads, func(next config.Config) error { return c.SetTURNSecrets(turnSecrets(next)) })
 	h.page, h.local = pageURL(c.Addr(), server.HTTPS), pageURL(c.Addr(), server.HTTPS)
 	if cfg.Local {
@@ -61,6 +68,24 @@ func doorTLS(t config.TLS) coordinator.TLS {
 		ACME: acme.Config{
 			Domains: t.Issued(), Email: t.ACME.Email, CacheDir: t.ACME.CacheDir, DirectoryURL: t.ACME.DirectoryURL, CAFile: t.ACME.CAFile,
 		},
+	}
+}
+
+// signIn is who may come in.
+func signIn(s config.SignIn) signin.Config {
+	return signin.Config{
+		Method: s.Method, Password: s.Password, AdminPassword: s.AdminPassword, TTL: s.SessionTTL,
+		OIDC: signin.OIDC{
+			Issuer: s.OIDC.Issuer, ClientID: s.OIDC.ClientID, ClientSecret: s.OIDC.ClientSecret, RedirectURL: s.OIDC.RedirectURL,
+			Scopes: s.OIDC.Scopes, Name: s.OIDC.Name, Admins: s.OIDC.Admins, AdminClaim: s.OIDC.AdminClaim,
+		},
+	}
+}
+
+func limits(l config.Limits) coordinator.Limits {
+	return coordinator.Limits{
+		Pages: l.Pages, PagesPerAddress: l.PagesPerAddress, Roles: l.Workers,
+		StartsPerMinute: l.StartsPerMinute, RequestsPerMinute: l.RequestsPerMinute,
 	}
 }
 

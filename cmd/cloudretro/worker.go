@@ -49,6 +49,7 @@ func (h *house) addWorker() error {
 		return err
 	}
 	h.add("worker", w.Run, w.Close)
+	h.patience += cfg.DrainGrace
 	h.greeting = append(h.greeting, fmt.Sprintf("worker plays over UDP :%d for %s", w.MediaPort(), strings.Join(cfg.Coordinators, ", ")))
 	h.checks = append(h.checks, check{"worker", func() error {
 		if w.Status().Coordinators == 0 {
@@ -73,8 +74,8 @@ func workerConfig(cfg config.Config) worker.Config {
 		Secret:       cfg.Secrets.Worker,
 		Name:         cfg.Worker.Name, Zone: network.Zone,
 		MediaPort: cfg.WebRTC.SinglePort, PublicAddress: network.PublicAddress, IPMap: cfg.WebRTC.ICEIPMap,
-		ProbeAddress: cfg.Worker.Server.Address,
-		MaxRooms:     cfg.Worker.Rooms.Max, RoomGrace: cfg.Worker.Rooms.Grace,
+		ProbeAddress: cfg.Worker.Server.Address, ProbeURL: network.ProbeAddress,
+		MaxRooms: cfg.Worker.Rooms.Max, RoomGrace: cfg.Worker.Rooms.Grace, DrainGrace: cfg.Worker.Rooms.DrainGrace, LateLimit: cfg.Worker.Rooms.LateLimit,
 		LibraryPath: cfg.Library.BasePath, CoreDirs: cores.Paths.Libs, SystemDir: cores.Paths.System,
 		SaveDir: existing(cfg.Emulator.Storage),
 		Video: engine.VideoSpec{

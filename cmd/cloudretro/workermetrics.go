@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/worker"
 	"github.com/cloudretro/cloudretro/worker/send"
 	"github.com/cloudretro/cloudretro/worker/send/batch"
@@ -14,6 +15,16 @@ func workerMetrics(w *worker.Worker) prometheus.Collector {
 		gauge("worker_rooms", "Games that run.", func(s worker.Status) int { return s.Rooms }),
 		gauge("worker_sessions", "Browsers that play or watch.", func(s worker.Status) int { return s.Sessions }),
 		gauge("worker_games", "Games on offer.", func(s worker.Status) int { return s.Games }),
+		gauges("worker_state", "1 for the state that the worker is in.", "state", func(s worker.Status) map[string]int {
+			n := map[string]int{signal.StateReady: 0, signal.StateDraining: 0, signal.StateOverloaded: 0}
+			n[s.State] = 1
+			return n
+		}),
+		gauge("worker_places", "Games at once.", func(s worker.Status) int { return s.Places }),
+		gauge("worker_places_free", "Places that are neither taken nor held.", func(s worker.Status) int { return s.Free }),
+		gauge("worker_places_held", "Places that wait for their start.", func(s worker.Status) int { return s.Held }),
+		gauge("worker_requests_standing", "Players that wait for a place here; one may wait at several workers.", func(s worker.Status) int { return s.Standing }),
+		gauge("worker_frames_late_ratio", "Frames that began too late, of those of the last while.", func(s worker.Status) float64 { return float64(s.Late) / 1000 }),
 		gauge("worker_coordinators", "Coordinators that are joined.", func(s worker.Status) int { return s.Coordinators }),
 		gauges("worker_sandbox_gaps", "Parts of the sandbox around core processes that this host lacks.", "part", func(s worker.Status) map[string]int {
 			n := map[string]int{}

@@ -28,6 +28,7 @@ type model struct {
 	owner    map[string]int       // of what is held
 	rooms    map[string]*played   // those that run and were not evicted
 	granted  int
+	evicted  int
 }
 
 type asked struct {
@@ -91,9 +92,11 @@ func (m *model) step() {
 	case 8:
 		m.visit()
 	case 9:
-		id := m.room()
-		m.desk.End(m.now, id)
-		delete(m.rooms, id)
+		if m.next(3) == 0 {
+			id := m.room()
+			m.desk.End(m.now, id)
+			delete(m.rooms, id)
+		}
 	case 10:
 		m.now = m.now.Add(time.Duration(m.next(6000)) * time.Millisecond)
 		m.expire()
@@ -140,6 +143,9 @@ func (m *model) reserve() (fair bool) {
 
 func (m *model) take() {
 	ticket, id := m.ticket(), fmt.Sprintf("r%d", m.asks*1000+m.next(1000))
+	if held := slices.Sorted(maps.Keys(m.held)); len(held) > 0 && m.next(3) > 0 {
+		ticket = held[m.next(len(held))]
+	}
 	if m.rooms[id] != nil {
 		return
 	}
@@ -165,6 +171,7 @@ func (m *model) take() {
 	}
 	for _, e := range evict {
 		delete(m.rooms, e)
+		m.evicted++
 	}
 }
 
@@ -204,12 +211,16 @@ func (m *model) visit() {
 }
 
 func (m *model) state() {
-	switch m.next(4) {
+	switch m.next(16) { // mostly it is ready
 	case 0:
-		m.desk.Drain(m.now, m.next(2) == 0)
-	case 1:
-		m.desk.Overload(m.now, m.next(2) == 0)
-	default:
+		m.desk.Drain(m.now, true)
+	case 1, 2, 3, 4:
+		m.desk.Drain(m.now, false)
+	case 5:
+		m.desk.Overload(m.now, true)
+	case 6, 7, 8, 9:
+		m.desk.Overload(m.now, false)
+	case 10:
 		game := fmt.Sprintf("g%d", m.next(3))
 		m.gone[game] = !m.gone[game]
 		m.desk.Refresh(m.now)
@@ -252,6 +263,9 @@ func (m *model) hear(fair bool) {
 			if r.ticket == a.Ticket {
 				m.t.Fatalf("%s has a room and is granted a place", a.Ticket)
 			}
+		}
+		if state := m.desk.Counts(m.now).State; state != signal.StateReady {
+			m.t.Fatalf("%s is granted a place by a worker that is %s", a.Ticket, state)
 		}
 		if fair && !stood {
 			m.t.Fatalf("%s did not wait and is granted a place", a.Ticket)
@@ -296,7 +310,7 @@ func (m *model) check() {
 
 // TestModel: whatever happens in whatever order, the books agree.
 func TestModel(t *testing.T) {
-	granted := 0
+	granted, evicted := 0, 0
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -305,10 +319,11 @@ func TestModel(t *testing.T) {
 				m.step()
 			}
 			granted += m.granted
+			evicted += m.evicted
 		})
 	}
-	if granted < 1000 {
-		t.Errorf("only %d places were granted: the test shows nothing", granted)
+	if granted < 1000 || evicted < 100 {
+		t.Errorf("%d places were granted, %d rooms evicted: the test shows nothing", granted, evicted)
 	}
 }
 

@@ -164,7 +164,7 @@ func (w *workerLink) loadNow(now time.Time) signal.Load {
 	defer w.mu.Unlock()
 	load := w.load
 	load.Free -= w.asking
-	if now.Sub(w.givenAt) < grantsHold {
+	if w.given > 0 && now.Sub(w.givenAt) < grantsHold {
 		load.Free -= w.given
 	}
 	return load

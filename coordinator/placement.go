@@ -55,48 +55,58 @@ func classes(latencies map[string]int) (class map[string]int, unmeasured int) {
 	return class, n + 1
 }
 
+// maxPlaced is how many workers can be put in order.
+const maxPlaced = 1 << indexBits
+
 // place answers in which order to ask the workers, by their indices in all: those
 // with a free place first, of these the nearest first, of these the least loaded
 // by share and then by rooms, of equals any (as random says). Full ones come last
 // rather than never, as what is known of them may be old and they decide
 // themselves.
 func place(all []standing, latencies map[string]int, random func() uint64) []int {
+	all = all[:min(len(all), maxPlaced)]
 	class, unmeasured := classes(latencies)
-	keys := make([]uint64, len(all))
+	ranks := make([]uint64, len(all))
 	var crowd [signal.MaxZones + 1]int
 	for i, s := range all {
 		c, ok := class[s.zone]
 		if !ok {
 			c = unmeasured
 		}
-		key := uint64(c)<<classShift | s.share()<<shareShift | uint64(min(max(s.rooms, 0), 1<<roomsBits-1))<<roomsShift
+		rank := uint64(c)<<classShift | s.share()<<shareShift | uint64(min(max(s.rooms, 0), 1<<roomsBits-1))<<roomsShift
 		if s.free <= 0 {
-			key |= 1 << fullShift
+			rank |= 1 << fullShift
 		} else {
 			crowd[c]++
 		}
-		keys[i] = key
+		ranks[i] = rank
 	}
-	order := make([]int, len(all))
-	for i, key := range keys {
-		order[i] = i
+	for i, rank := range ranks {
 		draw := random()
-		keys[i] |= draw & (1<<roomsShift - 1)
-		if full := key>>fullShift == 1; !full && crowd[key>>classShift] > exactUpTo && draw>>32%drawOf != 0 {
-			keys[i] |= 1 << drawShift
+		if full := rank>>fullShift == 1; !full && crowd[rank>>classShift] > exactUpTo && draw>>32%drawOf != 0 {
+			rank |= 1 << drawShift
 		}
+		ranks[i] = rank | draw&(1<<chanceBits-1)<<chanceShift | uint64(i)
 	}
-	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(keys[a], keys[b]) })
+	slices.Sort(ranks)
+	order := make([]int, len(ranks))
+	for i, rank := range ranks {
+		order[i] = int(rank & (1<<indexBits - 1))
+	}
 	return order
 }
 
 // A worker's rank is one number, the lowest is asked first. From the top: is it
-// full, its latency class, was it not drawn, its share, its rooms, chance.
+// full, its latency class, was it not drawn, its share, its rooms, chance, and
+// which one it is.
 const (
-	roomsBits  = 14 // signal.MaxRooms is less
-	roomsShift = 24
-	shareShift = roomsShift + roomsBits
-	drawShift  = shareShift + 16
-	classShift = drawShift + 1
-	fullShift  = classShift + 7 // a class is at most signal.MaxZones
+	indexBits   = 16
+	chanceShift = indexBits
+	chanceBits  = 10
+	roomsShift  = chanceShift + chanceBits
+	roomsBits   = 12
+	shareShift  = roomsShift + roomsBits
+	drawShift   = shareShift + 16
+	classShift  = drawShift + 1
+	fullShift   = classShift + 7 // a class is at most signal.MaxZones
 )

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,13 +173,14 @@ func (r *registry) candidates(game, zone string, latencies map[string]int) ([]*w
 			continue
 		}
 		known = true
+		links, all = slices.Grow(links, len(lib.users)), slices.Grow(all, len(lib.users))
 		for _, w := range lib.users {
 			if zone != "" && w.zone != zone {
 				continue
 			}
 			inZone = true
-			if w.healthy(now) {
-				links, all = append(links, w), append(all, w.standing(now))
+			if s, healthy := w.standing(now); healthy {
+				links, all = append(links, w), append(all, s)
 			}
 		}
 	}
@@ -190,9 +192,9 @@ func (r *registry) candidates(game, zone string, latencies map[string]int) ([]*w
 	case !inZone:
 		return nil, signal.Errorf(signal.CodeNoWorker, "no worker in the zone %q has this game; choose another zone", zone)
 	}
-	ordered := make([]*workerLink, len(links))
-	for i, at := range place(all, latencies, rand.Uint64) {
-		ordered[i] = links[at]
+	ordered := make([]*workerLink, 0, len(links))
+	for _, at := range place(all, latencies, rand.Uint64) {
+		ordered = append(ordered, links[at])
 	}
 	return ordered, nil
 }

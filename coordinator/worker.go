@@ -45,17 +45,17 @@ func (c *Coordinator) newWorkerLink(reg signal.Register, sock *socket) *workerLi
 	}
 }
 
-// healthy says whether the worker may be asked for a place.
-func (w *workerLink) healthy(now time.Time) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.load.State == signal.StateReady && w.sock.silent(now) < silentAfter
+// standing is what placement looks at, and whether the worker may be asked at
+// all. The registry's mutex is held.
+func (w *workerLink) standing(now time.Time) (s standing, healthy bool) {
+	load := w.loadNow(now)
+	healthy = load.State == signal.StateReady && w.sock.silent(now) < silentAfter
+	return standing{zone: w.zone, places: load.Places, free: load.Free, rooms: len(w.rooms)}, healthy
 }
 
-// standing is what placement looks at. The registry's mutex is held.
-func (w *workerLink) standing(now time.Time) standing {
-	load := w.loadNow(now)
-	return standing{zone: w.zone, places: load.Places, free: load.Free, rooms: len(w.rooms)}
+// healthy says whether the worker may be asked for a place.
+func (w *workerLink) healthy(now time.Time) bool {
+	return w.loadNow(now).State == signal.StateReady && w.sock.silent(now) < silentAfter
 }
 
 // serveWorker is /ws/worker.

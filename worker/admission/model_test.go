@@ -173,6 +173,9 @@ func (m *model) take() {
 		delete(m.rooms, e)
 		m.evicted++
 	}
+	if len(evict) > 0 && len(m.rooms) != m.places {
+		m.t.Fatalf("%d rooms were ended, %d run at %d places", len(evict), len(m.rooms), m.places)
+	}
 }
 
 // visit lets somebody leave a room or come back.

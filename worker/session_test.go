@@ -82,7 +82,9 @@ func TestReloadAfterACrash(t *testing.T) {
 	if c, err := signal.Read[signal.Closed](p.link.want(signal.TypeClosed, "s1")); err != nil || c.Code != "" || c.Reason == "" {
 		t.Errorf("the old one hears %+v, %v", c, err)
 	}
-	hears(t, page, "to be host", func(n roomNews) bool { return n.Host && n.Player == 1 && len(n.Members) == 2 && n.Members[0].ID == n.You })
+	hears(t, page, "to be host", func(n roomNews) bool {
+		return n.Host && n.Player == 1 && len(n.Members) == 2 && n.Members[0].ID == n.You
+	})
 	hears(t, friend, "who is there", func(n roomNews) bool { return !n.Host && n.Player == 2 && len(n.Members) == 2 })
 	peertest.Wait(t, "a picture", page.Pictures)
 }

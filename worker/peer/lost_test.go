@@ -29,10 +29,7 @@ func TestLostAndFound(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- p.Run(t.Context()) }()
-	t.Cleanup(func() {
-		p.Close()
-		<-done
-	})
+	t.Cleanup(p.Close)
 	b.Accept(answer)
 	s := show(t, p)
 	peertest.Wait(t, "the connection", w.ready)

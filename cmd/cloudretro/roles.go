@@ -16,22 +16,9 @@ import (
 // addCoordinator binds the page's port.
 func (h *house) addCoordinator() error {
 	server := h.cfg.Coordinator.Server
-	cfg := coordinator.Config{
-		Address:       server.Address,
-		Local:         server.HTTPS && (h.roles.worker || h.roles.turn),
-		Web:           web.Files(),
-		Secret:        h.cfg.Secrets.Worker,
-		TURNSecrets:   h.cfg.Secrets.Turn,
-		ICEServers:    iceServers(h.cfg.WebRTC.ICEServers),
-		CredentialTTL: h.cfg.Turn.CredentialTTL,
-		Origins:       h.cfg.Coordinator.Origins,
-		Alternates:    h.cfg.Coordinator.Alternates,
-		SessionSecret: h.cfg.Secrets.Session,
-		SignIn:        signIn(h.cfg.Coordinator.SignIn),
-		Limits:        limits(h.cfg.Coordinator.Limits),
-		AccessLog:     h.cfg.Log.Access,
-		Logger:        h.log.With("role", "coordinator"),
-	}
+	cfg := doorConfig(h.cfg)
+	cfg.Local = server.HTTPS && (h.roles.worker || h.roles.turn)
+	cfg.Web, cfg.Logger = web.Files(), h.log.With("role", "coordinator")
 	key := "coordinator.server.address"
 	if server.HTTPS {
 		cfg.TLS = doorTLS(server.TLS)
@@ -59,6 +46,24 @@ func (h *house) addCoordinator() error {
 		h.page = "https://" + name + portOf(c.Addr(), server.TLS.RedirectPort)
 	}
 	return nil
+}
+
+// doorConfig is what of cfg a coordinator takes, but for TLS.
+func doorConfig(cfg config.Config) coordinator.Config {
+	c := cfg.Coordinator
+	return coordinator.Config{
+		Address:       c.Server.Address,
+		Secret:        cfg.Secrets.Worker,
+		TURNSecrets:   cfg.Secrets.Turn,
+		SessionSecret: cfg.Secrets.Session,
+		ICEServers:    iceServers(cfg.WebRTC.ICEServers),
+		CredentialTTL: cfg.Turn.CredentialTTL,
+		Origins:       c.Origins,
+		Alternates:    c.Alternates,
+		SignIn:        signIn(c.SignIn),
+		Limits:        limits(c.Limits),
+		AccessLog:     cfg.Log.Access,
+	}
 }
 
 // doorTLS is how the coordinator serves HTTPS, but for the addresses.

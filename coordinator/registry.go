@@ -55,12 +55,12 @@ func newRegistry() *registry {
 func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) (old *workerLink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old = r.workers[w.id]; old != nil {
-		r.takeOut(old)
-	}
-	r.workers[w.id] = w
 	ask := r.libraries.announce(w, digest, time.Now())
 	w.sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: ask == w}))
+	if old = r.workers[w.id]; old != nil {
+		r.takeOut(old) // when the new one shares its library already
+	}
+	r.workers[w.id] = w
 	r.putRooms(w, rooms)
 	r.byZone.count(w.zone, w.probe, 1)
 	r.pushPeers()

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"net/http"
@@ -30,7 +29,7 @@ var dirFS = os.DirFS(".")
 
 // policy is stricter than the coordinator's may be: the page must live with it.
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; manifest-src 'self'; worker-src 'self'; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // fake is a coordinator and a worker in one, without games: it plays a short
 // film to everyone and writes down what it is told.
@@ -51,6 +50,12 @@ type fake struct {
 	inputs   [][]byte
 	said     []string // types of messages, control messages as "control:seat"
 	room     signal.Answer
+
+	alternates []string       // of hello
+	queue      *signal.Queued // answers a start without a ticket
+	signIn     bool           // nobody may connect
+	people     company
+	zones      map[string]time.Duration // how far they are
 }
 
 // road is the one UDP socket of all media; while it is cut, nothing gets through.
@@ -96,8 +101,16 @@ func newFake(t *testing.T) *fake {
 	}
 	f.road = listen(t)
 	f.mux = webrtc.NewICEUDPMux(nil, f.road)
+	f.Server = httptest.NewServer(f.handler())
+	t.Cleanup(f.close)
+	return f
+}
+
+// handler serves everything; a second one is another coordinator of the same site.
+func (f *fake) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws", f.socket)
+	f.api(mux)
 	mux.HandleFunc("/api/games", func(w http.ResponseWriter, _ *http.Request) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -107,13 +120,17 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("/play/", index)
 	mux.HandleFunc("/room/", index)
 	mux.Handle("/", http.FileServerFS(web.Files()))
-	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.mu.Lock()
+		connect := "; connect-src 'self'"
+		for _, a := range f.alternates {
+			connect += " " + a + " ws" + strings.TrimPrefix(a, "http")
+		}
+		f.mu.Unlock()
+		w.Header().Set("Content-Security-Policy", policy+connect)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		mux.ServeHTTP(w, r)
-	}))
-	t.Cleanup(f.close)
-	return f
+	})
 }
 
 // readFilm cuts testdata/film.h264 into access units.
@@ -223,14 +240,23 @@ func envelope(kind signal.Type, id string, data any) signal.Envelope {
 }
 
 func (f *fake) socket(w http.ResponseWriter, r *http.Request) {
-	conn, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+	f.mu.Lock()
+	signIn := f.signIn
+	f.mu.Unlock()
+	if signIn {
+		f.note("refused")
+		http.Error(w, "sign in first", http.StatusUnauthorized)
+		return
+	}
+	conn, err := (&websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}).Upgrade(w, r, nil)
 	if err != nil {
 		return
 	}
 	defer conn.Close()
 	f.mu.Lock()
 	f.sockets[conn] = true
-	_ = conn.WriteJSON(envelope(signal.TypeHello, "", signal.Hello{Session: "s", Token: "t", ICEServers: []signal.ICEServer{}}))
+	hello := signal.Hello{Session: "s", Token: "t", ICEServers: []signal.ICEServer{}, Alternates: f.alternates}
+	_ = conn.WriteJSON(envelope(signal.TypeHello, "", hello))
 	f.mu.Unlock()
 	f.note("connect")
 	var peer *webrtc.PeerConnection
@@ -255,7 +281,7 @@ func (f *fake) handle(conn *websocket.Conn, peer *webrtc.PeerConnection, in sign
 		_ = conn.WriteJSON(envelope(kind, in.ID, data))
 	}
 	f.mu.Lock()
-	refuse, resume, room := f.refuse, f.resume, f.room
+	refuse, resume, room, queue := f.refuse, f.resume, f.room, f.queue
 	f.mu.Unlock()
 	switch in.Type {
 	case signal.TypeStart, signal.TypeJoin:
@@ -263,15 +289,17 @@ func (f *fake) handle(conn *websocket.Conn, peer *webrtc.PeerConnection, in sign
 			reply(signal.TypeError, refuse)
 			return nil
 		}
-		var ask signal.Join
-		_ = json.Unmarshal(in.Data, &ask)
-		f.note(fmt.Sprintf("%s %d", in.Type, ask.Player))
+		ask := f.asked(in)
+		if queue != nil && ask.Ticket == "" && in.Type == signal.TypeStart {
+			reply(signal.TypeQueued, queue)
+			return nil
+		}
 		peer = f.connect()
 		sdp, err := answerTo(peer, ask.SDP)
 		if err != nil {
 			f.t.Errorf("answer: %v", err)
 		}
-		room.SDP, room.Token = sdp, "token"
+		room.SDP, room.Token = sdp, "token-"+room.Room
 		reply(signal.TypeAnswer, room)
 	case signal.TypeOffer:
 		var offer signal.Offer
@@ -295,7 +323,9 @@ func (f *fake) handle(conn *websocket.Conn, peer *webrtc.PeerConnection, in sign
 			reply(signal.TypeError, signal.Error{Code: signal.CodeNotFound, Message: "No such session."})
 			return peer
 		}
-		reply(signal.TypeResumed, signal.Resumed{Session: "s", Token: "token"})
+		reply(signal.TypeResumed, signal.Resumed{Session: "s", Token: "token-" + room.Room})
+	case signal.TypeServers:
+		reply(signal.TypeServers, signal.Servers{ICEServers: []signal.ICEServer{}})
 	}
 	return peer
 }
@@ -385,6 +415,9 @@ func (f *fake) channels(peer *webrtc.PeerConnection) {
 		f.mu.Lock()
 		f.controls = append(f.controls, ctl)
 		f.mu.Unlock()
+		if text, err := json.Marshal(f.people.message(f)); err == nil && len(f.people.Members) > 0 {
+			_ = ctl.SendText(string(text))
+		}
 		_ = ctl.SendText(`{"type":"geometry","width":256,"height":240,"aspect":1.2190476,"rotation":0,"fps":60.0988}`)
 	})
 	ctl.OnMessage(func(m webrtc.DataChannelMessage) { f.control(ctl, m.Data) })
@@ -402,6 +435,8 @@ func (f *fake) control(channel *webrtc.DataChannel, data []byte) {
 	f.note("control:" + in.Type)
 	var out any
 	switch in.Type {
+	default:
+		out = f.people.command(f, data)
 	case "ping":
 		out = map[string]any{"type": "pong", "t": in.T}
 	case "seat":

@@ -180,7 +180,7 @@ func TestReload(t *testing.T) {
 	f.mu.Unlock()
 	run(ctx, t, chromedp.Evaluate[chromedp.Void](`location.reload()`))
 	wait(t, "the old page leaves", func() bool { return f.heard("leave") == 1 })
-	wait(t, "the new page joins its old seat", func() bool { return f.heard("join 1") == 1 })
+	wait(t, "the new page takes its session up", func() bool { return f.heard("join 0 by token-"+f.room.Room) == 1 })
 	until(ctx, t, playing+` && cloudretro.player === 2`)
 	f.mu.Lock()
 	f.refuse = &signal.Error{Code: signal.CodeNotFound, Message: "Closed."}

@@ -149,7 +149,9 @@ func (d *Door) serveCallback(rw http.ResponseWriter, r *http.Request) {
 // unreachable says that the provider does not answer; how exactly is for the
 // log only.
 func (d *Door) unreachable(rw http.ResponseWriter, err error) {
-	d.cfg.Logger.Warn("the provider of the sign-in cannot be reached", "issuer", d.cfg.OIDC.Issuer, "cause", err)
+	if !errors.Is(err, errNoProvider) { // that was logged when it was asked
+		d.cfg.Logger.Warn("the provider of the sign-in cannot be reached", "issuer", d.cfg.OIDC.Issuer, "cause", err)
+	}
 	d.refuse(rw, http.StatusBadGateway, "failed", d.cfg.OIDC.Name+", which signs people in here, does not answer as it should; try again in a moment")
 }
 

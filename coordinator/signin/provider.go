@@ -102,13 +102,15 @@ func (p *provider) find(ctx context.Context) (*oidc.Provider, error) {
 	if fresh {
 		return nil, errNoProvider
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	asking, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	found, err := oidc.NewProvider(oidc.ClientContext(ctx, p.client), p.cfg.Issuer)
+	found, err := oidc.NewProvider(oidc.ClientContext(asking, p.client), p.cfg.Issuer)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err != nil {
-		p.failed = time.Now()
+		if ctx.Err() == nil { // else who asked has left, which says nothing of the provider
+			p.failed = time.Now()
+		}
 		return nil, fmt.Errorf("find the provider: %w", err)
 	}
 	p.found = found

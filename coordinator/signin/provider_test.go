@@ -93,6 +93,19 @@ func TestProviderIsAskedOnce(t *testing.T) {
 	}
 }
 
+// Who leaves while the provider is asked does not keep others from asking.
+func TestProviderAndWhoLeaves(t *testing.T) {
+	s := open(t, newIDP(t).with(nil))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := s.provider.find(gone); err == nil {
+		t.Fatal("found")
+	}
+	if _, err := s.provider.find(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // An answer without an end is not read to it.
 func TestLimitedAnswers(t *testing.T) {
 	d := newDoor(t, Config{Method: MethodOIDC, OIDC: OIDC{Issuer: "https://a", ClientID: "x"}})

@@ -170,7 +170,9 @@ func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func isMissing(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) }
+func isMissing(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid)
+}
 
 // askIn answers with the page of the sign-in if a page is that one, or not for
 // who asks for it. What depends on who asks is kept out of shared caches.

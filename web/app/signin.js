@@ -11,7 +11,7 @@ const admins = path === '/admin' || path.startsWith('/admin/');
 const here = path === '/signin' || path === '/auth/callback' ? '/' : path + location.search;
 const hash = here === '/' && path !== '/' ? '' : location.hash;
 const kept = 'signin'; // in sessionStorage: where the sign-in at a provider began
-const tried = 'signin-tried'; // when this page last thought it was done
+const tried = 'signin-tried'; // where this page last thought it was done, and when
 
 // Where cookies are blocked, storage may throw.
 const memory = {
@@ -44,12 +44,15 @@ const sentence = (text) => text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.tes
 // from another one, not even when that page is then reloaded. It is when we go
 // there from here, and only a change of path loads a page whose fragment stays.
 function enter(target) {
-  memory.set(tried, Date.now());
+  memory.set(tried, { target, when: Date.now() });
   history.replaceState(null, '', '/signin');
   location.replace(target);
 }
 
-const justTried = () => Math.abs(Date.now() - (memory.get(tried) ?? 0)) < 5000;
+const justTried = () => {
+  const last = memory.get(tried);
+  return last?.target === here + hash && Math.abs(Date.now() - last.when) < 5000;
+};
 
 function show(title, ...children) {
   document.title = `${title} - CloudRetro`;
@@ -93,7 +96,7 @@ function passwordForm(label, first) {
     event.preventDefault();
     const done = await attempt(button, wrong, async () => {
       const { user } = await ask('/auth/login', { password: input.value });
-      if (admins && user.role !== 'admin') throw new Refusal('That is the password of players. This page needs the one of admins.');
+      if (admins && user.role !== 'admin') throw new Refusal('That is the password of players. This page needs the admin password.');
       enter(here + hash);
     });
     if (done) return;
@@ -115,7 +118,7 @@ function providerButton(name) {
 
 function ways(state) {
   const typed = state.method === 'password' || state.password && (admins || path === '/signin');
-  const label = state.method === 'password' && !admins ? 'Password' : 'Password of admins';
+  const label = state.method === 'password' && !admins ? 'Password' : 'Admin password';
   return [
     state.provider && providerButton(state.provider),
     state.provider && typed && h('p', { class: 'signin-or' }, 'or'),
@@ -124,17 +127,17 @@ function ways(state) {
 }
 
 function who(user) {
-  return h('p', { class: 'signin-who' }, h('span', {}, user.name), user.role === 'admin' && h('span', { class: 'signin-role' }, 'admin'));
+  return h('p', { class: 'signin-who' }, h('span', {}, 'Signed in as ', h('b', {}, user.name)), user.role === 'admin' && h('span', { class: 'signin-role' }, 'admin'));
 }
 
 function signedIn(state) {
   const out = action('Sign out', {}, async () => {
     await ask('/auth/logout', {});
-    memory.set(tried, 0);
+    memory.set(tried, null);
     await start();
   });
   const wrongRole = admins && state.user.role !== 'admin';
-  const title = wrongRole ? 'This page is for admins' : 'You are signed in';
+  const title = wrongRole ? 'This page is for admins' : 'Welcome';
   const on = h('button', { type: 'button', class: 'button primary', 'data-first': true, onclick: () => enter(here + hash) }, 'Continue');
   show(title, who(state.user), wrongRole && ways(state), h('div', { class: 'actions' }, !wrongRole && on, out.button), out.wrong);
 }

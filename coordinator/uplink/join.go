@@ -65,17 +65,26 @@ func (s *seeker) join(ctx context.Context) (lasted time.Duration, err error) {
 func (s *seeker) dial(ctx context.Context) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.keeper.times.dial)
 	defer cancel()
+	stop := func() bool { return true }
 	dialer := websocket.Dialer{
 		HandshakeTimeout: s.keeper.times.dial,
-		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		NetDialContext: func(_ context.Context, network, address string) (net.Conn, error) {
 			if s.endpoint.Dial != "" {
 				address = s.endpoint.Dial
 			}
 			var d net.Dialer
-			return d.DialContext(ctx, network, address)
+			conn, err := d.DialContext(ctx, network, address)
+			if err == nil { // the dialer looks at ctx no more while it waits for the answer
+				stop = context.AfterFunc(ctx, func() { _ = conn.Close() })
+			}
+			return conn, err
 		},
 	}
 	conn, response, err := dialer.DialContext(ctx, s.endpoint.URL+s.keeper.role.Path, nil)
+	stop()
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // not that the connection was closed for it
+	}
 	if response != nil && response.Body != nil {
 		defer response.Body.Close()
 	}

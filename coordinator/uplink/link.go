@@ -109,6 +109,11 @@ func (l *Link) serve(ctx context.Context, accepted signal.Accepted) error {
 		_ = l.conn.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(time.Second)) // the writer will tell
 		return l.extend()
 	})
+	// However deaf the coordinator is, the end takes no longer than this.
+	limit := time.AfterFunc(time.Hour, func() { _ = l.conn.Close() })
+	limit.Stop()
+	defer limit.Stop()
+	defer context.AfterFunc(ctx, func() { limit.Reset(l.keeper.times.flush + l.keeper.times.farewell) })()
 	l.up.Store(true)
 	read := make(chan struct{})
 	wrote := make(chan error, 1)

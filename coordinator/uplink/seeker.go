@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
 
@@ -111,7 +112,7 @@ func gist(err error) string {
 func away(err error) bool {
 	for _, errno := range []error{
 		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EPIPE, syscall.ENETUNREACH,
-		syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+		syscall.EHOSTUNREACH, syscall.ENETDOWN, syscall.EADDRNOTAVAIL, io.EOF, io.ErrUnexpectedEOF,
 	} {
 		if errors.Is(err, errno) {
 			return true
@@ -121,7 +122,11 @@ func away(err error) bool {
 	if errors.As(err, &status) {
 		return status.code == http.StatusBadGateway // of a proxy that does not reach it
 	}
-	return websocket.IsCloseError(err, websocket.CloseAbnormalClosure, websocket.CloseGoingAway, websocket.CloseServiceRestart)
+	var closed *websocket.CloseError
+	if !errors.As(err, &closed) {
+		return false
+	}
+	return slices.Contains([]int{websocket.CloseAbnormalClosure, websocket.CloseGoingAway, websocket.CloseServiceRestart}, closed.Code)
 }
 
 // wait is a pause that ends early with ctx, with over, or when the endpoint is

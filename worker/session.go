@@ -34,6 +34,8 @@ type session struct {
 	finish chan room.Leave // from sessions.end; capacity 1
 	since  time.Time
 	shown  atomic.Pointer[shown] // nil until it has a place
+	leaves atomic.Bool           // its page has left it
+	quiet  atomic.Bool           // another one has its id: nobody hears of this one
 
 	// Of run only.
 	peer   *peer.Peer
@@ -64,6 +66,7 @@ func (s *session) info() signal.SessionInfo {
 type sessions struct {
 	mu      sync.Mutex
 	byID    map[string]*session
+	running int // with those whose id another one has
 	closing bool
 	group   sync.WaitGroup
 }
@@ -103,17 +106,20 @@ func (t *sessions) close() {
 // wait returns when all sessions have ended, after close.
 func (t *sessions) wait() { t.group.Wait() }
 
-// start makes a session and runs it with the message that asked for it.
+// start makes a session and runs it with the message that asked for it. One
+// that has the id ends, if its page has left it or comes by another link: the
+// answer was lost with the coordinator before.
 func (t *sessions) start(w *Worker, l *uplink.Link, e signal.Envelope) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	old := t.byID[e.Session]
 	switch {
 	case t.closing:
 		return signal.Errorf(signal.CodeFull, "the worker is going down")
-	case t.byID[e.Session] != nil:
-		return signal.Errorf(signal.CodeBadRequest, "the session plays already")
-	case len(t.byID) >= maxSessions:
+	case max(len(t.byID), t.running) >= maxSessions:
 		return signal.Errorf(signal.CodeFull, "the worker has %d sessions", maxSessions)
+	case old != nil && !old.yield(l):
+		return signal.Errorf(signal.CodeBadRequest, "the session plays already")
 	}
 	s := &session{
 		worker: w, id: e.Session, since: time.Now(), inbox: make(chan signal.Envelope, sessionQueue),
@@ -121,13 +127,26 @@ func (t *sessions) start(w *Worker, l *uplink.Link, e signal.Envelope) error {
 	}
 	s.link.Store(l)
 	t.byID[s.id] = s
+	t.running++
 	t.group.Go(func() {
 		s.run(e)
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.byID, s.id)
+		t.running--
+		if t.byID[s.id] == s {
+			delete(t.byID, s.id)
+		}
 	})
 	return nil
+}
+
+// yield gives the id to another session that is asked for by l, if it may.
+func (s *session) yield(l *uplink.Link) bool {
+	if !s.leaves.Load() && (s.link.Load() == l || s.post(signal.Envelope{Type: signal.TypeLeave}) != nil) {
+		return false
+	}
+	s.quiet.Store(true)
+	return true
 }
 
 func (s *session) post(e signal.Envelope) error {
@@ -136,6 +155,9 @@ func (s *session) post(e signal.Envelope) error {
 	}
 	select {
 	case s.inbox <- e:
+		if e.Type == signal.TypeLeave {
+			s.leaves.Store(true)
+		}
 		return nil
 	default:
 		return signal.Errorf(signal.CodeBadRequest, "too many messages at once")
@@ -198,7 +220,9 @@ func (s *session) log() {
 }
 
 func (s *session) tell(t signal.Type, id string, payload any) {
-	s.link.Load().Send(t, id, s.id, payload)
+	if !s.quiet.Load() {
+		s.link.Load().Send(t, id, s.id, payload)
+	}
 }
 
 // begin takes a place in a new room or a running one.
@@ -248,6 +272,9 @@ func (s *session) open(ctx context.Context, start signal.Start) (signal.Answer, 
 // enter brings the browser into a room.
 func (s *session) enter(ctx context.Context, r *room.Room, e room.Entry, offer signal.Offer) (signal.Answer, error) {
 	e.Session = s.id
+	if s.leaves.Load() { // meanwhile: another one may have its place
+		return signal.Answer{}, signal.Errorf(signal.CodeNotFound, "the session has ended")
+	}
 	m, err := r.Reserve(ctx, e)
 	if err != nil {
 		return signal.Answer{}, err

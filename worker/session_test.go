@@ -2,6 +2,7 @@ package worker
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -209,4 +210,39 @@ func TestLeaveAndReload(t *testing.T) {
 	}
 	hears(t, page, "to be host", func(n roomNews) bool { return n.Host })
 	hears(t, friend, "to be none", func(n roomNews) bool { return !n.Host && len(n.Members) == 2 })
+}
+
+// TestSameSessionAgain: a page whose coordinator died before it heard the answer
+// asks once more by another one; what it left there does not stand in its way.
+func TestSameSessionAgain(t *testing.T) {
+	other := newDoor(t)
+	p := newPlay(t, func(c *Config) { c.Coordinators = append(c.Coordinators, other.address()) })
+	second := other.accept()
+	_, a := p.start("host")
+	if _, e := p.ask(p.link, "s1", signal.Join{Room: a.Room}); e.Type != signal.TypeAnswer || answer(t, e).Player != 2 {
+		t.Fatalf("told %s %s", e.Type, e.Data)
+	}
+	if _, e := p.ask(p.link, "s1", signal.Join{Room: a.Room}); e.Type != signal.TypeError || refusal(t, e).Code != signal.CodeBadRequest {
+		t.Errorf("twice by one coordinator: told %s %s", e.Type, e.Data)
+	}
+	page, e := p.ask(second, "s1", signal.Join{Room: a.Room})
+	if e.Type != signal.TypeAnswer || answer(t, e).Player != 2 {
+		t.Fatalf("told %s %s", e.Type, e.Data)
+	}
+	peertest.Wait(t, "a picture", page.Pictures)
+	// Left, and back before the connection has closed.
+	second.send(signal.TypeLeave, "", "s1", nil)
+	page, e = p.ask(second, "s1", signal.Join{Room: a.Room})
+	if e.Type != signal.TypeAnswer || answer(t, e).Player != 2 {
+		t.Fatalf("told %s %s", e.Type, e.Data)
+	}
+	peertest.Wait(t, "a picture", page.Pictures)
+	if n := p.sessions.len(); n != 2 {
+		t.Errorf("%d sessions", n)
+	}
+	for _, e := range slices.Concat(second.kept, p.link.kept) {
+		if e.Type == signal.TypeClosed {
+			t.Errorf("%s is closed", e.Session)
+		}
+	}
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
-
 // However long a coordinator was away, it is looked for each second.
 func TestBackOffWhileAway(t *testing.T) {
 	r := newRole()

@@ -45,7 +45,7 @@ func TestTogether(t *testing.T) {
 	until(ctx, t, `!document.querySelector('.popover').hidden`)
 	run(ctx, t, chromedp.Click(chromedp.CSS(".seat")))
 
-	does(ctx, t, `document.querySelector('.make select').value = '2', document.querySelector('.make input').click(), document.querySelector('.make [type=submit]').click()`)
+	does(ctx, t, `document.querySelector('[data-key=invite]').click(), document.querySelector('.make select').value = '2', document.querySelector('.make input').click(), document.querySelector('.make [type=submit]').click()`)
 	until(ctx, t, `cloudretro.invitations.length === 1 && cloudretro.closed`)
 	until(ctx, t, `document.querySelector('[aria-label="Link of the invitation"]').value === '`+f.URL+`/room/`+f.room.Room+`#invite=i1.i1'`)
 	until(ctx, t, `document.activeElement.dataset.key === 'made'`)
@@ -66,7 +66,7 @@ func TestTogether(t *testing.T) {
 	does(ctx, t, `document.querySelector('[data-key=remove-m3]').click()`)
 	until(ctx, t, `cloudretro.members.length === 2`)
 	does(ctx, t, `document.querySelector('[data-key=host-m2]').click()`)
-	until(ctx, t, `!cloudretro.host && document.querySelector('.make').hidden && !document.querySelector('[role=switch]')`)
+	until(ctx, t, `!cloudretro.host && document.querySelector('.together details').hidden && !document.querySelector('[role=switch]')`)
 	shoot(ctx, t, "together-guest")
 	run(ctx, t, tap("Escape", 27))
 	until(ctx, t, `!document.querySelector('.together') && cloudretro.state === 'playing'`)
@@ -80,7 +80,7 @@ func TestTogetherOnAPhone(t *testing.T) {
 	until(ctx, t, playing+` && cloudretro.members.length === 3`)
 	does(ctx, t, share)
 	until(ctx, t, `document.querySelector('.together')`)
-	does(ctx, t, `document.querySelector('.make [type=submit]').click()`)
+	does(ctx, t, `document.querySelector('[data-key=invite]').click(), document.querySelector('.make [type=submit]').click()`)
 	until(ctx, t, `cloudretro.invitations.length === 1`)
 	if eval[bool](ctx, t, `document.documentElement.scrollWidth > innerWidth || [...document.querySelectorAll('.together *')].some((e) => e.getBoundingClientRect().right > innerWidth + 1)`) {
 		t.Error("the panel is wider than the screen")

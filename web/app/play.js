@@ -192,7 +192,6 @@ export class Play {
       this.#name = game.replaceAll('-', ' ');
       this.#know(game);
     }
-    this.#curtain.visible = true;
     this.#curtain.queue(place, h('a', { class: 'button', href: '/', 'data-nav': true, onclick: (event) => {
       event.preventDefault();
       this.#routes.leave();

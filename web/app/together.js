@@ -37,6 +37,7 @@ export class Together {
   #sure = '';
   #door = h('div', { class: 'door' });
   #make = h('form', { class: 'make' });
+  #invites = h('details', {}, h('summary', { class: 'button small', 'data-key': 'invite' }, 'Make an invitation'), this.#make);
   #link = h('div', { class: 'link', hidden: true });
   #list = h('ul', { class: 'rows', 'aria-label': 'Invitations' });
   #people = h('ul', { class: 'rows', 'aria-label': 'People' });
@@ -52,7 +53,7 @@ export class Together {
     this.#actions = actions;
     this.#form();
     this.#element = h('div', { class: 'panel together', role: 'dialog', tabindex: '-1', 'aria-label': 'Play together', onkeydown: (event) => this.#key(event) },
-      h('h2', {}, 'Play together'), this.#door, this.#make, this.#link, this.#list, this.#count, this.#people,
+      h('h2', {}, 'Play together'), this.#door, this.#invites, this.#link, this.#list, this.#count, this.#people,
       h('div', { class: 'actions' }, h('button', { type: 'button', class: 'button primary', 'data-key': 'done', onclick: () => actions.close() }, 'Done')));
     this.update();
   }
@@ -65,7 +66,7 @@ export class Together {
   update() {
     const key = document.activeElement?.dataset?.key;
     const { company, info } = this.#session;
-    this.#make.hidden = !company.host;
+    this.#invites.hidden = !company.host;
     this.#list.hidden = !company.host || company.invitations.length === 0;
     if (this.#make.dataset.seats !== String(info.seats)) this.#form();
     replace(this.#door, ...this.#doorRows(company));
@@ -119,7 +120,7 @@ export class Together {
       const watch = what.value === 'watch';
       this.#invite({ player: watch ? 0 : Number(what.value), watch, single: single.checked, seconds: Number(time.value) });
     };
-    replace(this.#make, h('h3', {}, 'Make an invitation'), whatLabel, timeLabel,
+    replace(this.#make, whatLabel, timeLabel,
       h('label', { class: 'check' }, single, 'For one person only'),
       h('button', { type: 'submit', class: 'button small', 'data-key': 'make' }, 'Make a link'),
       h('small', {}, 'An invitation for a seat, for watching or for one person closes the door to the plain link.'));

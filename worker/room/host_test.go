@@ -131,6 +131,25 @@ func pressed(pads []roomtest.Press, buttons uint16) (out []roomtest.Press) {
 	return out
 }
 
+// TestMutedUser: somebody who is signed in stays muted in another page.
+func TestMutedUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, 2, 0)
+		host, user := s.enter(Entry{Session: "a"}), &signal.User{ID: "bob", Name: "Bob"}
+		g := s.enter(Entry{Session: "b", User: user})
+		host.say(t, fmt.Sprintf(`{"type":"mute","member":%q,"on":true}`, g.id(t)), "")
+		g.leave(peer.ErrLeft)
+		again := s.enter(Entry{Session: "c", User: user})
+		if v := host.sees(t); !v.Members[1].Muted {
+			t.Errorf("members %+v", v.Members)
+		}
+		again.leave(peer.ErrLeft)
+		if g := s.enter(Entry{Session: "d", User: &signal.User{ID: "eve"}}); g.isMuted() {
+			t.Error("somebody else is muted")
+		}
+	})
+}
+
 // TestRemove: who is removed hears so, is out at once and stays out.
 func TestRemove(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

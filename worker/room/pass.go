@@ -12,9 +12,12 @@ import (
 const (
 	maxPast   = 256  // who may come back by their session
 	maxBanned = 1024 // who was removed; the oldest is forgotten
-	// kept is for how long a seat and the right of the host wait for a page that
-	// is being loaded anew. Who asks for that very seat gets it all the same.
+	// kept is for how long a seat waits for a page that is being loaded anew. Who
+	// asks for that very seat gets it all the same.
 	kept = 5 * time.Second
+	// hostKept is for how long the right of the host goes back to who had it,
+	// even if somebody else had it meanwhile.
+	hostKept = 30 * time.Second
 )
 
 // Entry is who asks for a place.
@@ -48,10 +51,10 @@ type pass struct {
 	entered bool   // it had a browser: an invitation for one is used up
 
 	// Once it has left: what waits for it, and until when.
-	until time.Time
-	seat  int
-	host  bool
-	muted bool
+	until     time.Time
+	seat      int
+	hostUntil time.Time // zero: it was not the host
+	muted     bool
 }
 
 // id names the person among the members, on channel control.
@@ -72,7 +75,11 @@ func (p *pass) allows(seat int) bool {
 // newPass is one for somebody who was never here.
 func (r *Room) newPass(e Entry) *pass {
 	r.persons++
-	return &pass{session: e.Session, number: r.persons, user: e.User}
+	p := &pass{session: e.Session, number: r.persons, user: e.User}
+	if e.User != nil { // another page of somebody who was muted
+		p.muted = slices.ContainsFunc(r.past, func(q *pass) bool { return q.muted && q.user != nil && q.user.ID == e.User.ID })
+	}
+	return p
 }
 
 // remember keeps what a member had when it left.
@@ -87,7 +94,11 @@ func (r *Room) remember(m *Member, keep time.Duration) {
 	case p.session == "": // nobody can come back by that
 		return
 	}
-	p.seat, p.host, p.muted, p.until = m.Player(), r.host == m, m.isMuted(), time.Now().Add(keep)
+	now := time.Now()
+	p.seat, p.muted, p.until, p.hostUntil = m.Player(), m.isMuted(), now.Add(keep), time.Time{}
+	if r.host == m && keep > 0 {
+		p.hostUntil = now.Add(hostKept)
+	}
 	r.past = append(r.past, p)
 	if len(r.past) > maxPast {
 		r.past = slices.Delete(r.past, 0, 1)

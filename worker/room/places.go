@@ -59,6 +59,7 @@ func (r *Room) reserve(e Entry) (*Member, error) {
 	}
 	seat, hope := r.choose(p, e.Player)
 	m := r.add(p, seat, len(r.members))
+	m.mute(p.muted)
 	m.hopes = hope
 	r.arrived()
 	return m, nil
@@ -131,14 +132,13 @@ func (r *Room) takeOver(e Entry, old *Member) *Member {
 
 // comeBack gives somebody who left what still waits for it.
 func (r *Room) comeBack(e Entry, p *pass) *Member {
-	inTime := time.Now().Before(p.until)
-	seat := p.seat
-	if r.widen(p, e) || !inTime || seat > 0 && r.seats[seat-1] != nil {
+	now, seat := time.Now(), p.seat
+	if r.widen(p, e) || !now.Before(p.until) || seat > 0 && r.seats[seat-1] != nil {
 		seat, _ = r.choose(p, e.Player)
 	}
 	m := r.add(p, seat, len(r.members))
 	m.mute(p.muted)
-	if inTime && p.host {
+	if now.Before(p.hostUntil) {
 		r.setHost(m)
 	}
 	r.arrived()

@@ -95,8 +95,9 @@ func TestReturnAfterLeave(t *testing.T) {
 	}{
 		{"reload", time.Second, false, Status{Player: 1, Host: true}},
 		{"the friend takes the pad", time.Second, true, Status{Player: 2, Host: true}},
-		{"too late", kept, false, Status{Player: 1}},
-		{"too late, taken", kept, true, Status{Player: 2}},
+		{"a slow reload", 2 * kept, false, Status{Player: 1, Host: true}},
+		{"too late", hostKept, false, Status{Player: 1}},
+		{"too late, taken", hostKept, true, Status{Player: 2}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -59,7 +59,7 @@ func TestBackOffWhileAway(t *testing.T) {
 			t.Errorf("%v after a link", d)
 		}
 	}
-	if d := s.pause; d != time.Second {
+	if d := s.pause; d != k.times.away {
 		t.Errorf("links that do not last are made again after %v", d)
 	}
 }

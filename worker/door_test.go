@@ -18,7 +18,7 @@ import (
 
 // door is a coordinator for tests: it shakes hands and then does as told.
 type door struct {
-	t      *testing.T
+	t      testing.TB
 	id     string
 	wants  bool // the library, of who registers
 	server *httptest.Server
@@ -27,7 +27,7 @@ type door struct {
 
 // call is one connection of a worker.
 type call struct {
-	t        *testing.T
+	t        testing.TB
 	conn     *websocket.Conn
 	register signal.Register
 	incoming chan signal.Envelope
@@ -35,7 +35,7 @@ type call struct {
 	load     signal.Load       // the last one announced that was looked at
 }
 
-func newDoor(t *testing.T) *door {
+func newDoor(t testing.TB) *door {
 	d := &door{t: t, id: signal.NewID(), calls: make(chan *call, 4)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws/worker", d.serve)
@@ -189,7 +189,7 @@ func (c *call) answerTo(id string) signal.Envelope {
 }
 
 // newLink is a link of a role that does nothing, and the other end of it.
-func newLink(t *testing.T) (*uplink.Link, *call) {
+func newLink(t testing.TB) (*uplink.Link, *call) {
 	t.Helper()
 	d := newDoor(t)
 	source, err := discovery.New([]string{d.address()}, nil)

@@ -1,9 +1,11 @@
 package worker
 
 import (
+	"log/slog"
 	"testing"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/room"
 )
 
@@ -130,4 +132,18 @@ func TestOverloadIsAnnounced(t *testing.T) {
 		t.Errorf("answered with %s", e.Type)
 	}
 	p.link.wantLoad(func(l signal.Load) bool { return l.State == signal.StateReady && l.Late == 0 })
+}
+
+// TestEnginesTellTheirPace: one that does not run has begun no frame.
+func TestEnginesTellTheirPace(t *testing.T) {
+	m, err := startEngine(engine.Config{}, engine.Spec{Kind: engine.KindTestCard}, room.New(room.Config{Logger: slog.New(slog.DiscardHandler)}).Sink())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.run == nil || m.pace() != (pace{}) {
+		t.Errorf("machine %+v, pace %+v", m, m.pace())
+	}
+	if _, err := startEngine(engine.Config{}, engine.Spec{Kind: engine.KindTestCard}, nil); err == nil {
+		t.Error("an engine without a sink")
+	}
 }

@@ -221,6 +221,10 @@ func TestSourcesElsewhere(t *testing.T) {
 	if csp := d.get("GET", "/", "").Header.Get(policyHeader); !strings.HasSuffix(csp, alternate) || !strings.Contains(csp, "connect-src 'self' ws://") {
 		t.Errorf("the page: %q", csp)
 	}
+	d.worker(func(r *signal.Register) { r.Zone, r.Probe = "eu", "https://probe.example.org:8443/echo" })
+	if csp := d.get("GET", "/play/pong", "").Header.Get(policyHeader); !strings.HasSuffix(csp, alternate+" https://probe.example.org:8443") {
+		t.Errorf("with a zone: %q", csp)
+	}
 	if csp := d.get("GET", "/app.js", "").Header.Get(policyHeader); strings.Contains(csp, "example.org") {
 		t.Errorf("a script: %q", csp)
 	}

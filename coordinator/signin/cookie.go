@@ -35,25 +35,21 @@ func decodeSession(data []byte) *session {
 	return &s
 }
 
-// session is the one of a request's cookie, nil if there is none that counts.
-func (d *Door) session(r *http.Request) *session {
-	cause := ""
+// session is the one of a request's cookie. It is nil if there is none that
+// counts, and the cause says why one does not.
+func (d *Door) session(r *http.Request) (s *session, cause string) {
 	for _, text := range cookies(r, sessionCookie) {
 		data, err := d.seal.open(forSession, text)
 		if err != nil {
 			cause = "token"
 			continue
 		}
-		s := decodeSession(data)
-		if s != nil && d.now().Unix() < s.Expires {
-			return s
+		if s := decodeSession(data); s != nil && d.now().Unix() < s.Expires {
+			return s, ""
 		}
 		cause = "expired"
 	}
-	if cause != "" {
-		d.cfg.Refused(cause)
-	}
-	return nil
+	return nil, cause
 }
 
 // admit signs a user in.
@@ -66,7 +62,7 @@ func (d *Door) admit(rw http.ResponseWriter, r *http.Request, user signal.User) 
 // Renew lets who is signed in stay so, as long as they come back. It must be
 // called before the answer is begun.
 func (d *Door) Renew(rw http.ResponseWriter, r *http.Request) {
-	s := d.session(r)
+	s, _ := d.session(r)
 	if s == nil {
 		return
 	}

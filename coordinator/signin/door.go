@@ -66,8 +66,11 @@ func (d *Door) Required() bool { return d.cfg.Method != MethodNone }
 
 // User is who is signed in, nil if nobody is.
 func (d *Door) User(r *http.Request) *signal.User {
-	s := d.session(r)
+	s, cause := d.session(r)
 	if s == nil {
+		if cause != "" {
+			d.cfg.Refused(cause)
+		}
 		return nil
 	}
 	user := s.User

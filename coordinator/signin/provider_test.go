@@ -93,6 +93,25 @@ func TestProviderIsAskedOnce(t *testing.T) {
 	}
 }
 
+// It may go away in the middle of a sign-in, or send us elsewhere.
+func TestProviderThatGoesAway(t *testing.T) {
+	p := newIDP(t)
+	s := open(t, p.with(nil))
+	b := s.browser()
+	code, state := p.authorize(b.begin("/"))
+	p.Close()
+	if status, said := b.post(callbackPath, fields{"code": code, "state": state}); status != http.StatusBadGateway || said["code"] != "failed" || b.role() != "" {
+		t.Errorf("%d %v", status, said)
+	}
+	good := newIDP(t)
+	elsewhere := serveOnce(t, func(rw http.ResponseWriter, r *http.Request) {
+		http.Redirect(rw, r, good.URL+r.URL.Path, http.StatusFound)
+	})
+	if _, err := newProvider(OIDC{Issuer: elsewhere}, s.cfg.Logger).find(t.Context()); err == nil || !strings.Contains(err.Error(), "302") {
+		t.Errorf("a redirect is followed: %v", err)
+	}
+}
+
 // Who leaves while the provider is asked does not keep others from asking.
 func TestProviderAndWhoLeaves(t *testing.T) {
 	s := open(t, newIDP(t).with(nil))

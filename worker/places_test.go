@@ -24,7 +24,9 @@ func two(t *testing.T, edit func(*Config)) (p *play, second *call) {
 			edit(c)
 		}
 	})
-	return p, other.accept()
+	second = other.accept()
+	wait(t, "both to be joined", func() bool { return p.Status().Coordinators == 2 })
+	return p, second
 }
 
 func granted(t *testing.T, e signal.Envelope) bool {

@@ -29,31 +29,34 @@ type browser struct {
 	session    *session
 	host       string
 	from       address
+	user       *signal.User // who is signed in, nil for nobody
+	stranger   bool         // somebody must be, and nobody is: may only resume
 	bucket     *bucket
 	violations int
 }
 
 // serveBrowser is /ws.
 func (c *Coordinator) serveBrowser(rw http.ResponseWriter, r *http.Request) {
-	host, from := hostName(r.Host), addressOf(r)
+	host, from, user := hostName(r.Host), addressOf(r), c.door.User(r)
 	c.serveSocket(rw, r, &c.pages, func(ctx context.Context, sock *socket) {
-		b := &browser{c: c, sock: sock, host: host, from: from, bucket: newBucket(pageRate, pageBurst, time.Now())}
+		b := &browser{
+			c: c, sock: sock, host: host, from: from, bucket: newBucket(pageRate, pageBurst, time.Now()),
+			user: user, stranger: user == nil && c.door.Required(),
+		}
 		b.run(ctx)
 	})
 }
 
 // run serves the page until its socket ends.
 func (b *browser) run(ctx context.Context) {
-	b.session = b.c.sessions.open(b.sock, b.host)
+	b.session = b.c.sessions.open(b.sock, b.host, b.user)
 	if b.session == nil {
+		b.c.stats.refuse("sessions")
 		b.sock.cut(websocket.CloseTryAgainLater, "too many sessions")
 		return
 	}
 	defer func() { b.c.sessions.lose(b.session, b.sock, time.Now()) }()
-	id, token := b.c.sessions.hello(b.session)
-	b.sock.send(encode(signal.TypeHello, "", "", signal.Hello{
-		Session: id, Token: token, ICEServers: b.c.iceServers(id, b.host),
-	}))
+	b.sock.send(encode(signal.TypeHello, "", "", b.hello()))
 	for {
 		data, err := b.sock.read()
 		if err != nil && !errors.Is(err, errTooLarge) && !errors.Is(err, errBinary) {
@@ -67,6 +70,16 @@ func (b *browser) run(ctx context.Context) {
 	}
 }
 
+// hello greets the page. A stranger gets no credentials for the gates.
+func (b *browser) hello() signal.Hello {
+	id, token := b.c.sessions.hello(b.session)
+	h := signal.Hello{Session: id, Token: token, ICEServers: []signal.ICEServer{}, Alternates: b.c.cfg.Alternates, User: b.user}
+	if !b.stranger {
+		h.ICEServers = b.c.iceServers(id, b.host)
+	}
+	return h
+}
+
 // admit keeps a page from flooding us and the workers. A message that is too
 // large counts as many.
 func (b *browser) admit(err error) bool {
@@ -77,6 +90,7 @@ func (b *browser) admit(err error) bool {
 	if b.bucket.take(cost, time.Now()) {
 		return true
 	}
+	b.c.stats.refuse("rate")
 	if b.violations%20 == 0 {
 		b.refuse("", signal.Errorf(signal.CodeBadRequest, "more than %d messages a second; this one was ignored", pageRate))
 	}
@@ -107,10 +121,15 @@ func (b *browser) handle(ctx context.Context, data []byte, err error) {
 
 func (b *browser) refuse(id string, err error) {
 	b.c.log.Debug("message of a page refused", "cause", err)
-	b.sock.send(encode(signal.TypeError, id, "", signal.AsError(err)))
+	refusal := signal.AsError(err)
+	b.c.stats.refuse(string(refusal.Code))
+	b.sock.send(encode(signal.TypeError, id, "", refusal))
 }
 
 func (b *browser) dispatch(ctx context.Context, e signal.Envelope) error {
+	if b.stranger && e.Type != signal.TypeResume {
+		return signal.Errorf(signal.CodeSignIn, "sign in first")
+	}
 	switch e.Type {
 	case signal.TypeStart:
 		return b.start(ctx, e)
@@ -128,75 +147,12 @@ func (b *browser) dispatch(ctx context.Context, e signal.Envelope) error {
 		return b.c.sessions.leave(b.session)
 	case signal.TypeResume:
 		return b.resume(ctx, e)
-	}
-	return signal.Errorf(signal.CodeBadRequest, "a page does not send %q", e.Type)
-}
-
-func (b *browser) start(ctx context.Context, e signal.Envelope) error {
-	start, err := signal.Read[signal.Start](e)
-	if err != nil {
-		return err
-	}
-	workers, err := b.c.registry.candidates(start.Game, start.Zone, start.Latencies)
-	if err != nil {
-		return err
-	}
-	if err := b.charge(1); err != nil {
-		return err
-	}
-	start.Host = b.host
-	return b.play(ctx, request{
-		id: e.ID, kind: e.Type, payload: start, workers: workers,
-		check: func(a signal.Answer) error {
-			if a.Game != start.Game {
-				return signal.Errorf(signal.CodeFailed, "the worker started %q instead of %q", a.Game, start.Game)
-			}
-			return nil
-		},
-	})
-}
-
-func (b *browser) join(ctx context.Context, e signal.Envelope) error {
-	join, err := signal.Read[signal.Join](e)
-	if err != nil {
-		return err
-	}
-	worker, err := b.c.registry.forRoom(join.Room)
-	if err != nil {
-		return err
-	}
-	if err := b.charge(joinCost); err != nil {
-		return err
-	}
-	join.Host = b.host
-	return b.play(ctx, request{
-		id: e.ID, kind: e.Type, payload: join, workers: []*workerLink{worker},
-		check: func(a signal.Answer) error {
-			if a.Room != join.Room {
-				return signal.Errorf(signal.CodeFailed, "the worker answered with another room")
-			}
-			return nil
-		},
-	})
-}
-
-// charge takes a start or join from the budget of the page's address.
-func (b *browser) charge(cost float64) error {
-	if b.c.budgets.take(b.from, cost, time.Now()) {
+	case signal.TypeServers:
+		id, _ := b.c.sessions.hello(b.session)
+		b.sock.send(encode(signal.TypeServers, e.ID, "", signal.Servers{ICEServers: b.c.iceServers(id, b.host)}))
 		return nil
 	}
-	return signal.Errorf(signal.CodeFull, "too many games were started from your address; wait a few seconds and try again")
-}
-
-// play begins a start or join and lets it go on beside the reading of messages,
-// as candidates come meanwhile.
-func (b *browser) play(ctx context.Context, r request) error {
-	if err := b.c.sessions.begin(b.session, true); err != nil {
-		return err
-	}
-	s := b.session
-	b.c.requests.Go(func() { b.c.play(ctx, s, r) })
-	return nil
+	return signal.Errorf(signal.CodeBadRequest, "a page does not send %q", e.Type)
 }
 
 func (b *browser) offer(ctx context.Context, e signal.Envelope) error {
@@ -216,7 +172,7 @@ func (b *browser) offer(ctx context.Context, e signal.Envelope) error {
 	}}
 	w, missing := b.c.sessions.workerOf(s, time.Now())
 	if w == nil {
-		b.c.sessions.fail(s, r.id, workerMissing(missing))
+		b.c.fail(s, r.id, workerMissing(missing))
 		return nil
 	}
 	id, answer, forget := w.expect()
@@ -226,49 +182,4 @@ func (b *browser) offer(ctx context.Context, e signal.Envelope) error {
 		b.c.renegotiate(ctx, s, w, answer, r)
 	})
 	return nil
-}
-
-// resume takes up a session that lost its socket. One that this coordinator
-// does not know (it was restarted, or it is another replica) is made again as
-// soon as its worker is connected. Later messages wait meanwhile.
-func (b *browser) resume(ctx context.Context, e signal.Envelope) error {
-	resume, err := signal.Read[signal.Resume](e)
-	if err != nil {
-		return err
-	}
-	token, err := signal.VerifyToken(b.c.cfg.SessionSecret, resume.Token, time.Now())
-	if err != nil {
-		return signal.Errorf(signal.CodeDenied, "%v; start again from the menu", err)
-	}
-	if token.Worker != "" && !b.c.sessions.knows(token.ID) && !b.awaitWorker(ctx, token.Worker) {
-		return signal.Errorf(signal.CodeNoWorker, "the worker of this session is not connected; a picture that still moves is not affected")
-	}
-	s, err := b.c.sessions.resume(b.session, e.ID, token, b.sock)
-	if err != nil {
-		return err
-	}
-	b.session = s
-	return nil
-}
-
-// awaitWorker waits for a worker to be connected, as after a restart all come
-// back within seconds.
-func (b *browser) awaitWorker(ctx context.Context, id string) bool {
-	timeout := time.NewTimer(resumePatience)
-	defer timeout.Stop()
-	for {
-		w, changed := b.c.registry.workerOrWait(id)
-		if w != nil {
-			return true
-		}
-		select {
-		case <-changed:
-		case <-timeout.C:
-			return false
-		case <-b.sock.done:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-	}
 }

@@ -28,7 +28,7 @@ func TestStartAndTrickle(t *testing.T) {
 	w, p := d.worker(nil), d.page()
 	room := signal.NewID()
 	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong", SDP: "v=0 offer", Host: "evil.example.org"})
-	e := w.next(signal.TypeStart)
+	e := w.starts()
 	s := read[signal.Start](t, e)
 	if s.Game != "pong" || s.SDP != "v=0 offer" || s.Host != "127.0.0.1" || e.Session != p.hello.Session {
 		t.Errorf("the worker is asked %+v for session %s", s, e.Session)
@@ -71,18 +71,19 @@ func TestJoinAtOnce(t *testing.T) {
 	var room string
 	host.say(signal.TypeStart, "1", "", signal.Start{Game: "pong", SDP: "v=0"})
 	asked := w
+	var e signal.Envelope
 	select {
-	case e := <-w.in:
-		room = signal.NewID()
-		w.yes(e, room)
-	case e := <-other.in:
-		asked, room = other, signal.NewID()
-		other.yes(e, room)
+	case e = <-w.in:
+	case e = <-other.in:
+		asked, other = other, w
 	}
+	asked.say(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: read[signal.Reserve](t, e).Ticket, Seconds: 9})
+	room = signal.NewID()
+	asked.yes(asked.next(signal.TypeStart), room)
 	host.next(signal.TypeAnswer)
 	// The worker has not announced its room yet.
 	guest.say(signal.TypeJoin, "j", "", signal.Join{Room: room, Player: 2, SDP: "v=0"})
-	e := asked.next(signal.TypeJoin)
+	e = asked.next(signal.TypeJoin)
 	if j := read[signal.Join](t, e); j.Room != room || j.Player != 2 || j.Host != "127.0.0.1" {
 		t.Errorf("asked %+v", j)
 	}
@@ -110,60 +111,76 @@ func TestRefusals(t *testing.T) {
 	p.say(signal.TypeStart, "2", "", signal.Start{Game: "chess", SDP: "v=0"})
 	p.refused("2", signal.CodeNotFound)
 	p.say(signal.TypeStart, "3", "", signal.Start{Game: "pong", SDP: "v=0"})
-	w.no(w.next(signal.TypeStart), signal.CodeFull)
-	p.refused("3", signal.CodeFull)
-	w.next(signal.TypeLeave)
-	p.say(signal.TypeStart, "4", "", signal.Start{Game: "pong", SDP: "v=0"})
-	w.say(signal.TypeAnswer, w.next(signal.TypeStart).ID, "", answer("chess", signal.NewID()))
-	p.refused("4", signal.CodeFailed)
-	w.next(signal.TypeLeave)
-	p.say(signal.TypeStart, "5", "", signal.Start{Game: "pong", SDP: "v=0"})
-	w.say(signal.TypeAnswer, w.next(signal.TypeStart).ID, "", answer("pong", "../../x"))
-	p.refused("5", signal.CodeFailed)
-	w.next(signal.TypeLeave)
+	w.no(w.starts(), signal.CodeBadRequest)
+	p.refused("3", signal.CodeBadRequest)
+	w.leaves()
+	for _, wrong := range []signal.Answer{answer("chess", signal.NewID()), answer("pong", "../../x")} {
+		p.say(signal.TypeStart, "4", "", signal.Start{Game: "pong", SDP: "v=0"})
+		w.say(signal.TypeAnswer, w.starts().ID, "", wrong)
+		w.leaves()
+		p.next(signal.TypeQueued) // there is no other worker
+		again := read[signal.Reserve](t, w.next(signal.TypeReserve))
+		p.say(signal.TypeLeave, "", "", nil)
+		if c := read[signal.Cancel](t, w.next(signal.TypeCancel)); !again.Wait || c.Ticket != again.Ticket {
+			t.Errorf("asked %+v and cancelled %+v", again, c)
+		}
+	}
 	p.say(signal.TypeStart, "6", "", signal.Start{Game: "pong", SDP: "v=0"})
-	w.next(signal.TypeStart)
+	w.starts()
 	p.say(signal.TypeStart, "7", "", signal.Start{Game: "pong", SDP: "v=0"})
 	p.refused("7", signal.CodeBadRequest) // one at a time
 	p.say(signal.TypeLeave, "8", "", nil)
 	p.refused("8", signal.CodeBadRequest)
 	w.close()
-	p.refused("6", signal.CodeNoWorker)
+	if e := p.next(signal.TypeQueued); e.ID != "6" {
+		t.Errorf("%q is answered", e.ID)
+	}
+	if n := d.Stats().Refused; n["bad-request"] != 3 || n["not-found"] != 1 || n["no-worker"] != 1 {
+		t.Errorf("counted %v", n)
+	}
 }
 
 func TestAsksTheNextWorker(t *testing.T) {
 	d := start(t, nil)
-	small := d.worker(func(r *signal.Register) { r.Load.Places, r.Load.Free = 1, 1 })
-	large := d.worker(func(r *signal.Register) {
-		r.Load.Places = 4
-		r.Rooms = []signal.Room{{ID: signal.NewID(), Game: "pong"}}
-	})
+	near := d.worker(func(r *signal.Register) { r.Zone = "near" })
+	far := d.worker(func(r *signal.Register) { r.Zone = "far" })
+	wish := signal.Start{Game: "pong", SDP: "v=0", Latencies: map[string]int{"near": 5, "far": 90}}
 	p := d.page()
-	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong", SDP: "v=0"})
-	e := small.next(signal.TypeStart) // 0 of 1 is less than 1 of 4
+	p.say(signal.TypeStart, "1", "", wish)
 	p.say(signal.TypeCandidate, "", "", signal.Candidate{Candidate: "candidate:1"})
-	small.next(signal.TypeCandidate)
-	small.no(e, signal.CodeFull)
-	small.next(signal.TypeLeave)
-	e = large.next(signal.TypeStart)
-	if c := read[signal.Candidate](t, large.next(signal.TypeCandidate)); c.Candidate != "candidate:1" {
+	e := near.next(signal.TypeReserve)
+	near.no(e, signal.CodeFull)
+	near.next(signal.TypeCancel)
+	e = far.starts()
+	if c := read[signal.Candidate](t, far.next(signal.TypeCandidate)); c.Candidate != "candidate:1" {
 		t.Errorf("the next worker is not told the candidate, but %+v", c)
 	}
-	large.yes(e, signal.NewID())
+	far.yes(e, signal.NewID())
+	p.next(signal.TypeAnswer)
+
+	// One gives a place and then cannot start.
+	p = d.page()
+	p.say(signal.TypeStart, "2", "", wish)
+	e = near.starts()
+	near.no(e, signal.CodeFailed)
+	near.leaves()
+	far.yes(far.starts(), signal.NewID())
 	p.next(signal.TypeAnswer)
 	// What the first says later about the session is not its business any more.
-	small.say(signal.TypeClosed, "", e.Session, signal.Closed{Reason: "late"})
-	small.say(signal.TypeCandidate, "", e.Session, signal.Candidate{})
-	small.say(signal.TypeError, "", e.Session, signal.Errorf(signal.CodeFailed, "late"))
+	near.say(signal.TypeClosed, "", e.Session, signal.Closed{Reason: "late"})
+	near.say(signal.TypeCandidate, "", e.Session, signal.Candidate{})
+	near.say(signal.TypeError, "", e.Session, signal.Errorf(signal.CodeFailed, "late"))
 	p.nothing()
 
+	// Only one zone will do.
+	wish.Zone = "far"
 	p = d.page()
-	p.say(signal.TypeStart, "2", "", signal.Start{Game: "pong", SDP: "v=0"})
-	small.no(small.next(signal.TypeStart), signal.CodeFull)
-	large.no(large.next(signal.TypeStart), signal.CodeFull)
-	if r := p.refused("2", signal.CodeFull); !strings.Contains(r.Message, "all 2 workers") {
-		t.Errorf("said %q", r.Message)
-	}
+	p.say(signal.TypeStart, "3", "", wish)
+	far.yes(far.starts(), signal.NewID())
+	p.next(signal.TypeAnswer)
+	wish.Zone = "nowhere"
+	p.say(signal.TypeStart, "4", "", wish)
+	p.refused("4", signal.CodeNoWorker)
 }
 
 func TestStartAgainLeavesTheOldGame(t *testing.T) {
@@ -174,7 +191,7 @@ func TestStartAgainLeavesTheOldGame(t *testing.T) {
 	if e := w.next(signal.TypeLeave); e.Session != first {
 		t.Errorf("%s left, not %s", e.Session, first)
 	}
-	e := w.next(signal.TypeStart)
+	e := w.starts()
 	if e.Session == first {
 		t.Error("the new game has the session of the old one")
 	}
@@ -273,7 +290,7 @@ func TestSlowReaderIsCut(t *testing.T) {
 	if err := conn.WriteMessage(websocket.TextMessage, data); err != nil {
 		t.Fatal(err)
 	}
-	e := w.next(signal.TypeStart)
+	e := w.starts()
 	w.yes(e, signal.NewID())
 	lost := func() bool {
 		d.sessions.mu.Lock()

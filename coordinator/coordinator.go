@@ -51,6 +51,8 @@ type Coordinator struct {
 	source   source // of certificates, nil for plain HTTP
 	registry *registry
 	sessions *sessions
+	queue    *queue // who waits here for a place
+	board    *board // and elsewhere
 
 	pages, roles class // of sockets
 	strangers    *strangers
@@ -88,12 +90,14 @@ func New(cfg Config) (*Coordinator, error) {
 	registry := newRegistry()
 	c := &Coordinator{
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
-		registry: registry, sessions: newSessions(cfg.SessionSecret, registry),
+		registry:  registry,
 		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newRoles(cfg.Limits.Roles),
 		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(cfg.Limits.StartsPerMinute),
 		questions: newBudgets(cfg.Limits.RequestsPerMinute), stats: stats, door: door,
 	}
+	c.board, c.queue = newBoard(c.id), newQueue(c)
+	c.sessions = newSessions(cfg.SessionSecret, registry, c.queue)
 	c.turnSecrets.Store(&cfg.TURNSecrets)
 	if err := c.listen(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)

@@ -13,6 +13,9 @@ import (
 // closes what it has just opened and sends candidates at any time.
 func (w *worker) serve() {
 	for e := range w.in {
+		if e.Type == signal.TypeReserve {
+			w.mood(e)
+		}
 		if e.Type != signal.TypeStart && e.Type != signal.TypeOffer {
 			continue
 		}
@@ -30,6 +33,21 @@ func (w *worker) serve() {
 			w.yes(e, room)
 			w.say(signal.TypeRooms, "", "", signal.Rooms{Rooms: []signal.Room{{ID: room, Game: "pong"}}})
 		}
+	}
+}
+
+// mood answers a request for a place.
+func (w *worker) mood(e signal.Envelope) {
+	r := read[signal.Reserve](w.t, e)
+	switch rand.N(6) {
+	case 0:
+		w.no(e, signal.CodeDraining)
+	case 1:
+		w.say(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: signal.NewID(), Seconds: 1})
+	case 2:
+		w.say(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: "../x"})
+	default:
+		w.say(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: r.Ticket, Seconds: 1})
 	}
 }
 
@@ -101,11 +119,8 @@ func TestCrowd(t *testing.T) {
 	for _, w := range all {
 		l := d.registry.worker(w.id)
 		l.mu.Lock()
-		if len(l.pending) != 0 {
-			t.Errorf("%d requests are left", len(l.pending))
-		}
-		if l.asking != 0 {
-			t.Errorf("%d starts are left", l.asking)
+		if len(l.pending) != 0 || l.asking != 0 {
+			t.Errorf("%d requests are left, %d places asked for", len(l.pending), l.asking)
 		}
 		l.mu.Unlock()
 	}

@@ -262,7 +262,7 @@ func (d *door) register(secret string, change func(*signal.Register)) *worker {
 	challenge := read[signal.Challenge](d.t, c.next(signal.TypeChallenge))
 	r := signal.Register{
 		ID: signal.NewID(), Name: "w", MediaAddrs: []string{"127.0.0.1:8443"}, Library: signal.LibraryDigest(games("pong")),
-		Load: signal.Load{State: signal.StateReady, Places: 4, Free: 4},
+		Load: signal.Load{State: signal.StateReady, Places: 64, Free: 64},
 	}
 	if change != nil {
 		change(&r)
@@ -294,6 +294,53 @@ func (d *door) workerWith(list []signal.Game, change func(*signal.Register)) *wo
 	return w
 }
 
+// gives grants the place that it is asked for next, and answers the ticket.
+func (w *worker) gives() string {
+	w.t.Helper()
+	e := w.next(signal.TypeReserve)
+	ticket := read[signal.Reserve](w.t, e).Ticket
+	w.say(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: ticket, Seconds: 30})
+	return ticket
+}
+
+// starts grants a place and is the start that takes it.
+func (w *worker) starts() signal.Envelope {
+	w.t.Helper()
+	ticket := w.gives()
+	e := w.next(signal.TypeStart)
+	if s := read[signal.Start](w.t, e); s.Ticket != ticket {
+		w.t.Errorf("the start has the ticket %q, not %q", s.Ticket, ticket)
+	}
+	return e
+}
+
+// opens grants what it is asked for until it has started a game, whatever else
+// it hears.
+func (w *worker) opens() {
+	w.t.Helper()
+	for {
+		select {
+		case e := <-w.in:
+			switch e.Type {
+			case signal.TypeReserve:
+				w.say(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: read[signal.Reserve](w.t, e).Ticket, Seconds: 30})
+			case signal.TypeStart:
+				w.yes(e, signal.NewID())
+				return
+			}
+		case <-time.After(patient):
+			w.t.Fatal("nothing is started")
+		}
+	}
+}
+
+// leaves waits for the end of a session whose start failed, and its place's.
+func (w *worker) leaves() {
+	w.t.Helper()
+	w.next(signal.TypeLeave)
+	w.next(signal.TypeCancel)
+}
+
 // yes answers a request with a room.
 func (w *worker) yes(e signal.Envelope, room string) {
 	w.t.Helper()
@@ -314,7 +361,7 @@ func (p *page) plays(w *worker) (session, token, room string) {
 	p.t.Helper()
 	room = signal.NewID()
 	p.say(signal.TypeStart, "s", "", signal.Start{Game: "pong", SDP: "v=0"})
-	e := w.next(signal.TypeStart)
+	e := w.starts()
 	w.yes(e, room)
 	a := p.next(signal.TypeAnswer)
 	if a.ID != "s" {

@@ -7,16 +7,11 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
-// maxPlacing bounds how long a start goes from worker to worker. Pages give up
-// after 20 s.
-const maxPlacing = 19 * time.Second
-
 // request is a start, join or offer of a page on its way to a worker.
 type request struct {
 	id      string // the page's, for the answer
 	kind    signal.Type
 	payload any
-	workers []*workerLink // to be asked in this order
 	check   func(signal.Answer) error
 }
 
@@ -27,19 +22,26 @@ func (t *sessions) begin(s *session, fresh bool) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.busy {
-		return signal.Errorf(signal.CodeBadRequest, "the request before this one is not answered yet")
-	}
-	if fresh && s.used {
-		t.end(s)
-		s.id = signal.NewID()
-		t.byID[s.id] = s
+		return errNotAnswered()
 	}
 	if !fresh && s.worker == "" {
 		return errNoGame()
 	}
-	s.busy, s.used, s.ended = true, true, false
+	if fresh && s.used {
+		t.end(s)
+		s.id, s.used = signal.NewID(), false
+		t.byID[s.id] = s
+	}
+	if fresh {
+		t.leaveQueue(s)
+	}
+	s.busy, s.ended = true, false
 	s.toWork, s.toPage = nil, nil
 	return nil
+}
+
+func errNotAnswered() *signal.Error {
+	return signal.Errorf(signal.CodeBadRequest, "the request before this one is not answered yet")
 }
 
 func errNoGame() *signal.Error {
@@ -51,7 +53,8 @@ func errNoGame() *signal.Error {
 func (t *sessions) ask(s *session, w *workerLink, id string, r request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.worker, s.away = w.id, time.Time{}
+	t.bind(s, w.id)
+	s.used, s.away = true, time.Time{}
 	w.sock.send(encode(r.kind, id, s.id, r.payload))
 	for _, c := range s.toWork {
 		w.post(signal.TypeCandidate, s.id, c)
@@ -71,7 +74,7 @@ func (t *sessions) giveUp(s *session) {
 func (t *sessions) finish(s *session, id string, a signal.Answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s.room = a.Room
+	s.room, s.waiting, s.game = a.Room, 0, ""
 	if s.sock == nil {
 		t.leaveWorker(s)
 	} else {
@@ -99,7 +102,8 @@ func (t *sessions) settle(s *session) {
 		}
 	}
 	if s.ended {
-		s.worker, s.room = "", ""
+		t.bind(s, "")
+		s.room = ""
 	}
 	if s.sock == nil {
 		s.lost = time.Now() // the grace begins now at the latest
@@ -112,8 +116,9 @@ func (t *sessions) leave(s *session) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s.busy {
-		return signal.Errorf(signal.CodeBadRequest, "the request before this one is not answered yet")
+		return errNotAnswered()
 	}
+	t.leaveQueue(s)
 	t.leaveWorker(s)
 	return nil
 }
@@ -130,8 +135,8 @@ func (t *sessions) candidateFromPage(s *session, c signal.Candidate) error {
 		s.toWork = append(s.toWork, c)
 	}
 	if s.worker == "" {
-		if s.busy {
-			return nil
+		if s.busy || t.queue.waiting(s) {
+			return nil // of the connection that the page drops to wait
 		}
 		return errNoGame()
 	}
@@ -177,7 +182,8 @@ func (t *sessions) closed(w *workerLink, id string, c signal.Closed) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.byID[id]; s != nil && s.worker == w.id && s.sock == nil && !s.busy {
-		s.worker, s.room = "", ""
+		t.bind(s, "")
+		s.room = ""
 	}
 	s := t.of(w, id)
 	if s == nil {
@@ -188,7 +194,8 @@ func (t *sessions) closed(w *workerLink, id string, c signal.Closed) {
 		s.toPage, s.ended = append(s.toPage, data), true
 		return
 	}
-	s.worker, s.room = "", ""
+	t.bind(s, "")
+	s.room = ""
 	s.sock.send(data)
 }
 
@@ -201,36 +208,29 @@ func (t *sessions) refused(w *workerLink, id string, e signal.Error) {
 	}
 }
 
-// play asks one worker after the other until one says yes, and answers the
-// page. The session is busy already.
-func (c *Coordinator) play(ctx context.Context, s *session, r request) {
-	deadline := time.Now().Add(maxPlacing)
-	var last error
-	for _, w := range r.workers {
-		answer, err := c.try(ctx, s, w, r, min(requestTimeout, time.Until(deadline)))
-		if err == nil {
-			c.registry.addRoom(w, answer.Room)
-			c.sessions.finish(s, r.id, answer)
-			return
-		}
+// fail answers the page's request with an error, and counts it.
+func (c *Coordinator) fail(s *session, id string, err error) {
+	c.stats.refuse(string(signal.AsError(err).Code))
+	c.sessions.fail(s, id, err)
+}
+
+// enterRoom asks a worker for a join and answers the page. The session is busy already.
+func (c *Coordinator) enterRoom(ctx context.Context, s *session, w *workerLink, r request) {
+	answer, err := c.try(ctx, s, w, r, requestTimeout)
+	if err != nil {
 		c.log.Info("worker refused", "worker", w.id, "request", r.kind, "cause", err)
 		c.sessions.giveUp(s)
-		last = err
-		if ctx.Err() != nil || !time.Now().Before(deadline) || signal.AsError(err).Code == signal.CodeBadRequest {
-			break
-		}
+		c.fail(s, r.id, err)
+		return
 	}
-	if code := signal.AsError(last).Code; code == signal.CodeFull && len(r.workers) > 1 {
-		last = signal.Errorf(code, "all %d workers with this game are full; try again in a moment", len(r.workers))
-	}
-	c.sessions.fail(s, r.id, last)
+	c.registry.addRoom(w, answer.Room)
+	c.sessions.finish(s, r.id, answer)
 }
 
 // try asks one worker.
 func (c *Coordinator) try(
 	ctx context.Context, s *session, w *workerLink, r request, patience time.Duration,
 ) (signal.Answer, error) {
-	defer c.registry.begin(w)()
 	id, answer, forget := w.expect()
 	defer forget()
 	c.sessions.ask(s, w, id, r)
@@ -248,7 +248,7 @@ func (c *Coordinator) renegotiate(ctx context.Context, s *session, w *workerLink
 		err = r.check(a)
 	}
 	if err != nil {
-		c.sessions.fail(s, r.id, err)
+		c.fail(s, r.id, err)
 		return
 	}
 	c.sessions.finish(s, r.id, a)

@@ -130,7 +130,7 @@ func TestLostDuringStart(t *testing.T) {
 	d := start(t, nil)
 	w, p := d.worker(nil), d.page()
 	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong", SDP: "v=0"})
-	e := w.next(signal.TypeStart)
+	e := w.starts()
 	p.close()
 	until(t, "the loss", func() bool {
 		d.sessions.mu.Lock()
@@ -144,11 +144,10 @@ func TestLostDuringStart(t *testing.T) {
 }
 
 func TestClosedBetweenAnswerAndPage(t *testing.T) {
-	r := newRegistry()
-	table := newSessions(secret, r)
+	table := bare().sessions
 	sock := loose()
 	w := link("w", loose(), nil)
-	s := table.open(sock, "")
+	s := table.open(sock, "", nil)
 	if err := table.begin(s, true); err != nil {
 		t.Fatal(err)
 	}
@@ -165,10 +164,10 @@ func TestClosedBetweenAnswerAndPage(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		table := newSessions(secret, newRegistry())
+		table := bare().sessions
 		sock := &socket{}
-		here, gone, busy := table.open(sock, ""), table.open(sock, ""), table.open(sock, "")
-		fresh := table.open(sock, "")
+		here, gone, busy := table.open(sock, "", nil), table.open(sock, "", nil), table.open(sock, "", nil)
+		fresh := table.open(sock, "", nil)
 		here.used, gone.used, busy.used, busy.busy = true, true, true, true
 		table.lose(fresh, sock, time.Now())
 		if table.knows(fresh.id) {
@@ -192,13 +191,13 @@ func TestSweep(t *testing.T) {
 }
 
 func TestSessionsAreBounded(t *testing.T) {
-	table := newSessions(secret, newRegistry())
+	table := bare().sessions
 	for range maxSessions {
-		if table.open(nil, "") == nil {
+		if table.open(nil, "", nil) == nil {
 			t.Fatal("too early")
 		}
 	}
-	if table.open(nil, "") != nil {
+	if table.open(nil, "", nil) != nil {
 		t.Error("one too many")
 	}
 }

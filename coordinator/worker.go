@@ -84,9 +84,13 @@ func (c *Coordinator) runWorker(sock *socket, reg signal.Register) {
 		old.sock.cut(closeReplaced, "the worker connected again")
 	}
 	c.sessions.rebind(w)
+	c.queue.workerChanged(w)
 	log.Info("worker joined", "zone", reg.Zone, "rooms", len(reg.Rooms), "places", reg.Load.Places)
 	cause := c.hear(sock, log, func(e signal.Envelope) error { return c.fromWorker(w, e) })
-	c.registry.removeWorker(w)
+	if c.registry.removeWorker(w) {
+		c.sessions.left(w, time.Now())
+	}
+	c.queue.workerGone(w)
 	log.Info("worker left", "cause", cause)
 }
 
@@ -95,7 +99,10 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 	switch e.Type {
 	case signal.TypeLibrary:
 		return take(e, func(library signal.Library) error {
-			_, err := c.libraryFromWorker(w, library)
+			adopted, err := c.libraryFromWorker(w, library)
+			for _, one := range adopted {
+				c.queue.workerChanged(one)
+			}
 			return err
 		})
 	case signal.TypeRooms:
@@ -106,9 +113,23 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 	case signal.TypeLoad:
 		return take(e, func(load signal.Load) error {
 			w.setLoad(load)
+			c.queue.workerChanged(w)
 			return nil
 		})
-	case signal.TypeAnswer, signal.TypeReserved, signal.TypeSessions, signal.TypeInvited, signal.TypeDone:
+	case signal.TypeQueue:
+		return take(e, func(queue signal.Queue) error {
+			c.board.heard(queue)
+			return nil
+		})
+	case signal.TypeReserved:
+		if w.resolve(e) {
+			return nil
+		}
+		return take(e, func(held signal.Reserved) error { // of a request that stood
+			c.queue.reserved(w, held)
+			return nil
+		})
+	case signal.TypeAnswer, signal.TypeSessions, signal.TypeInvited, signal.TypeDone:
 		if !w.resolve(e) {
 			c.registry.countLate()
 			c.log.Debug("late answer of a worker", "worker", w.id, "type", e.Type, "session", e.Session)
@@ -144,7 +165,7 @@ func take[T any, P interface {
 
 // errorFromWorker: the answer to a request, or about something that was only posted.
 func (c *Coordinator) errorFromWorker(w *workerLink, e signal.Envelope) error {
-	if w.resolve(e) {
+	if w.resolve(e) || c.queue.refused(w, e.ID) {
 		return nil
 	}
 	if e.ID != "" {

@@ -1,0 +1,130 @@
+package coordinator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
+)
+
+// Times and bounds of what coordinators tell one another by way of workers.
+const (
+	boardLife   = signal.QueueSeconds * time.Second
+	tellPeriod  = boardLife / 3
+	tellAtOnce  = time.Second // at most so often, if it changed
+	carriers    = 2           // workers that carry it
+	maxElswhere = 256         // coordinators that are heard of
+)
+
+// board is who waits at the other coordinators. Its methods may be called
+// concurrently; none blocks.
+type board struct {
+	self   string // our id
+	mu     sync.Mutex
+	queues map[string]elsewhere // by coordinator
+}
+
+// elsewhere is who waits at one of them.
+type elsewhere struct {
+	since []int64 // rising
+	until time.Time
+}
+
+func newBoard(self string) *board { return &board{self: self, queues: map[string]elsewhere{}} }
+
+// heard notes what a coordinator says.
+func (b *board) heard(q signal.Queue) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q.Coordinator == b.self {
+		return
+	}
+	if len(q.Since) == 0 {
+		delete(b.queues, q.Coordinator)
+		return
+	}
+	b.sweep()
+	if _, known := b.queues[q.Coordinator]; known || len(b.queues) < maxElswhere {
+		b.queues[q.Coordinator] = elsewhere{q.Since, time.Now().Add(boardLife)}
+	}
+}
+
+// sweep forgets coordinators that have been silent. b.mu is held.
+func (b *board) sweep() {
+	now := time.Now()
+	maps.DeleteFunc(b.queues, func(_ string, e elsewhere) bool { return now.After(e.until) })
+}
+
+// ahead is how many of the others wait longer than one of ours that waits since
+// the time, and how many there are. Of equal times those of the coordinator with
+// the lower id come first, as its tickets are lower.
+func (b *board) ahead(since int64) (ahead, all int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	for id, e := range b.queues {
+		if now.After(e.until) {
+			continue
+		}
+		end := since
+		if id < b.self {
+			end++
+		}
+		n, _ := slices.BinarySearch(e.since, end)
+		ahead, all = ahead+n, all+len(e.since)
+	}
+	return ahead, all
+}
+
+// empty says whether nobody waits elsewhere.
+func (b *board) empty() bool {
+	_, all := b.ahead(0)
+	return all == 0
+}
+
+// gossip tells the others who waits here. It belongs to the goroutine of the queue.
+type gossip struct {
+	q    *queue
+	said []int64
+	at   time.Time
+}
+
+// owes says whether the others think that somebody waits here. q.mu is held.
+func (g *gossip) owes() bool { return len(g.said) > 0 }
+
+// tell tells them if there is something new, and that it still holds now and then.
+func (g *gossip) tell(now time.Time) {
+	g.q.mu.Lock()
+	since := make([]int64, len(g.q.line))
+	for i, t := range g.q.line {
+		since[i] = t.since
+	}
+	g.q.mu.Unlock()
+	age := now.Sub(g.at)
+	if slices.Equal(since, g.said) && (len(since) == 0 || age < tellPeriod) || age < tellAtOnce {
+		return
+	}
+	g.said, g.at = since, now
+	data := encode(signal.TypeQueue, "", "", signal.Queue{Coordinator: g.q.c.id, Since: since})
+	for _, w := range g.q.c.registry.carriers(carriers) {
+		w.sock.send(data)
+	}
+}
+
+// carriers are the n workers with the lowest ids: all coordinators know the same.
+func (r *registry) carriers(n int) []*workerLink {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var lowest []*workerLink
+	for _, w := range r.workers {
+		at, _ := slices.BinarySearchFunc(lowest, w, func(a, b *workerLink) int { return cmp.Compare(a.id, b.id) })
+		if at < n {
+			lowest = slices.Insert(lowest, at, w)
+			lowest = lowest[:min(len(lowest), n)]
+		}
+	}
+	return lowest
+}

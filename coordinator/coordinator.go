@@ -232,8 +232,9 @@ func (c *Coordinator) routes(ctx context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", readOnly(c.servePage))
 	c.door.Routes(mux)
-	mux.Handle(api.Prefix, newAPI(c))
-	mux.HandleFunc("GET /api/games", c.serveGames)
+	rest := newAPI(c)
+	mux.Handle(api.Prefix, rest)
+	mux.Handle(api.Games, rest)
 	mux.HandleFunc("GET /ws", lasting(ctx, c.serveBrowser))
 	c.addRoleRoutes(ctx, mux)
 	return mux

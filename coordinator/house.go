@@ -20,7 +20,7 @@ type house struct{ c *Coordinator }
 func newAPI(c *Coordinator) *api.API {
 	h := house{c}
 	return api.New(api.Config{
-		Coordinator: c.id, Games: http.HandlerFunc(c.serveGames),
+		Coordinator: c.id, Games: func(rw http.ResponseWriter, r *http.Request) { c.registry.games.Load().serve(rw, r) },
 		Directory: h, Lobby: h, Operator: h, Hosts: h, Gatekeeper: h,
 		Allow:   func(r *http.Request) bool { return c.questions.take(addressOf(r), 1, time.Now()) },
 		Ready:   c.Ready,

@@ -214,16 +214,3 @@ func (c *Coordinator) serveSignIn(rw http.ResponseWriter, r *http.Request, statu
 	}
 	a.serveInstead(rw, r, status)
 }
-
-// serveGames is /api/games.
-func (c *Coordinator) serveGames(rw http.ResponseWriter, r *http.Request) {
-	if c.door.Required() {
-		rw.Header().Add("Vary", "Cookie")
-		rw.Header().Set("Cache-Control", "private, no-cache")
-		if c.door.User(r) == nil {
-			http.Error(rw, "nobody is signed in", http.StatusUnauthorized)
-			return
-		}
-	}
-	c.registry.games.Load().serve(rw, r)
-}

@@ -16,6 +16,9 @@ import (
 // Prefix is where all paths of the API begin.
 const Prefix = "/api/v1/"
 
+// Games is where the games are listed too, for those who know CloudRetro.
+const Games = "/api/games"
+
 // directory is who has announced what.
 type directory interface {
 	Zones() []Zone     // by name
@@ -54,8 +57,8 @@ type gatekeeper interface {
 
 // Config is what an API needs; all of it is required.
 type Config struct {
-	Coordinator string // id of this process
-	Games       http.Handler
+	Coordinator string           // id of this process
+	Games       http.HandlerFunc // answers GET with all games, and ETags
 	Directory   directory
 	Lobby       lobby
 	Operator    operator
@@ -66,7 +69,7 @@ type Config struct {
 	Refused     func(cause string)         // is told the code of every refusal
 }
 
-// API is an http.Handler for everything below Prefix.
+// API is an http.Handler for everything below Prefix, and for Games.
 type API struct {
 	cfg     Config
 	mux     *http.ServeMux
@@ -79,6 +82,7 @@ func New(cfg Config) *API {
 	for path, methods := range a.routes() {
 		a.mux.Handle(path, a.handle(methods))
 	}
+	a.mux.Handle(Games, a.handle(methods{http.MethodGet: {players, a.games}}))
 	a.mux.Handle("/", a.handle(nil))
 	return a
 }

@@ -47,6 +47,21 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	}
 }
 
+// TestGamesAreAlikeAtBothPaths: the older one is not in the document.
+func TestGamesAreAlikeAtBothPaths(t *testing.T) {
+	for _, h := range []*fakeHouse{newHouse(), required(newHouse()), required(newHouse().asPlayer())} {
+		old := httptest.NewRequest(http.MethodGet, Games, nil)
+		a, b := do(h, old), do(h, request("GET", "/games", ""))
+		if a.Code != b.Code || a.Body.String() != b.Body.String() || !reflect.DeepEqual(a.Header(), b.Header()) {
+			t.Errorf("%d %v %s, but %d %v %s", a.Code, a.Header(), a.Body, b.Code, b.Header(), b.Body)
+		}
+		if private := strings.HasPrefix(a.Header().Get("Cache-Control"), "private"); a.Code == 200 && private != h.required {
+			t.Errorf("Cache-Control %q", a.Header().Get("Cache-Control"))
+		}
+	}
+	wantStatus(t, do(newHouse(), httptest.NewRequest(http.MethodPost, Games, nil)), 405, "method")
+}
+
 func TestHeadHasNoBody(t *testing.T) {
 	for _, path := range []string{"/health", "/rooms", "/openapi.json", "/workers"} {
 		rec := do(newHouse(), request("HEAD", path, ""))

@@ -117,15 +117,14 @@ func (h *fakeHouse) Session(token string) (signal.Session, error) {
 func (h *fakeHouse) serve() *API {
 	return New(Config{
 		Coordinator: "c1", Directory: h, Lobby: h, Operator: h, Hosts: h, Gatekeeper: h,
-		Games: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		Games: func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("Content-Type", "application/json")
-			rw.Header().Set("Cache-Control", "no-cache")
 			if r.Header.Get("If-None-Match") != "" {
 				rw.WriteHeader(http.StatusNotModified)
 				return
 			}
 			_, _ = io.WriteString(rw, h.games)
-		}),
+		},
 		Allow:   func(*http.Request) bool { return !h.full },
 		Ready:   func() error { return h.stopping },
 		Refused: func(cause string) { h.refused = append(h.refused, cause) },

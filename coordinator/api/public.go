@@ -31,9 +31,14 @@ func (a *API) me(c *call) error {
 	return c.answer(http.StatusOK, Me{User: userOf(c.user), Required: a.cfg.Gatekeeper.Required()})
 }
 
-// games is served as it is at /api/games, with its ETag.
+// games may be kept by browsers, which ask each time whether the list has changed.
 func (a *API) games(c *call) error {
-	a.cfg.Games.ServeHTTP(c.rw, c.r)
+	c.rw.Header().Set("Cache-Control", "no-cache")
+	if a.cfg.Gatekeeper.Required() {
+		c.rw.Header().Set("Cache-Control", "private, no-cache")
+		c.rw.Header().Add("Vary", "Authorization, Cookie")
+	}
+	a.cfg.Games(c.rw, c.r)
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 
 // Bounds of libraries.
 const (
-	libraryPatience = 10 * time.Second // for a library that was asked for, before another worker is
-	libraryFaults   = 3                // libraries that are not what they say, before a worker is not asked again
+	libraryPatience = 3 * time.Second // for a library that was asked for, before another worker is
+	libraryFaults   = 3               // libraries that did not come or were not what they say, before a worker is not asked again
 )
 
 // library is a list of games, kept once for all workers that announce its
@@ -221,7 +221,14 @@ func (r *registry) allLibraries() []*library {
 func (r *registry) askLibraries(now time.Time) {
 	for _, w := range r.libraries.due(now) {
 		w.post(signal.TypeWant, "", nil)
+		r.remind()
 	}
+}
+
+// remind has another worker asked if a library that was just asked for does not
+// come. One that has come by then is not missed.
+func (r *registry) remind() {
+	time.AfterFunc(libraryPatience, func() { r.sweep(time.Now()) })
 }
 
 // knownLibrary is the library with the digest, nil if it is not known.
@@ -245,6 +252,7 @@ func (r *registry) announceLibrary(w *workerLink, digest string, fault bool) {
 	}
 	if ask := r.libraries.announce(w, digest, time.Now()); ask != nil {
 		ask.post(signal.TypeWant, "", nil)
+		r.remind()
 	}
 	r.askLibraries(time.Now()) // what it wanted before may be owed to others
 }

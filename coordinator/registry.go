@@ -57,6 +57,9 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 	defer r.mu.Unlock()
 	ask := r.libraries.announce(w, digest, time.Now())
 	w.sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: ask == w}))
+	if ask == w {
+		r.remind()
+	}
 	if old = r.workers[w.id]; old != nil {
 		r.takeOut(old) // when the new one shares its library already
 	}

@@ -31,8 +31,8 @@ type Endpoint struct {
 
 // Source is a set of endpoints that changes.
 type Source interface {
-	// Watch calls update with the whole set, at first and whenever it changed,
-	// one call at a time, until ctx ends.
+	// Watch calls update with the whole set, as soon as anything is known and
+	// whenever it changed, one call at a time, until ctx ends.
 	Watch(ctx context.Context, update func([]Endpoint))
 }
 

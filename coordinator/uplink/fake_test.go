@@ -128,7 +128,7 @@ func (r *role) got() (types []signal.Type) {
 // quick are times that tests can wait for.
 func quick() times {
 	t := defaultTimes()
-	t.first, t.away, t.refused = 5*time.Millisecond, 20*time.Millisecond, 40*time.Millisecond
+	t.first, t.away, t.refused, t.again = 5*time.Millisecond, 20*time.Millisecond, 40*time.Millisecond, 40*time.Millisecond
 	t.ping, t.farewell = 50*time.Millisecond, time.Second
 	return t
 }

@@ -63,7 +63,7 @@ func (s *seeker) run(ctx context.Context) {
 		var duplicate duplicateError
 		if errors.As(err, &duplicate) {
 			// Somebody else may be there one day: it is looked up now and then.
-			s.wait(ctx, jitter(s.keeper.times.refused), duplicate.over)
+			s.wait(ctx, jitter(s.keeper.times.again), duplicate.over)
 			continue
 		}
 		s.wait(ctx, s.backOff(lasted, err), nil)

@@ -65,6 +65,7 @@ type times struct {
 	first     time.Duration // back-off
 	away      time.Duration // at most, while nobody is there: who starts must know all within a second
 	refused   time.Duration // at most, while somebody is there but does not have us
+	again     time.Duration // until an endpoint that leads to a coordinator joined by another is looked at again
 	settled   time.Duration // a link that lasted as long lets the back-off begin anew
 }
 
@@ -72,7 +73,7 @@ func defaultTimes() times {
 	return times{
 		dial: 5 * time.Second, handshake: 10 * time.Second, ping: 3 * time.Second, silence: 8 * time.Second,
 		flush: 2 * time.Second, farewell: time.Second,
-		first: 300 * time.Millisecond, away: 700 * time.Millisecond, refused: 30 * time.Second, settled: 5 * time.Second,
+		first: 300 * time.Millisecond, away: 700 * time.Millisecond, refused: 30 * time.Second, again: 2 * time.Minute, settled: 5 * time.Second,
 	}
 }
 

@@ -127,7 +127,7 @@ func TestDuplicateTakesOver(t *testing.T) {
 	c := newCoordinator(t, nil)
 	other := newCoordinator(t, func(o *coordinator) { o.id = c.id })
 	times := quick()
-	times.refused = time.Hour
+	times.again = time.Hour
 	r := newRole().runWith(t, times, at(c.endpoint(), other.endpoint()))
 	until(t, "both to be tried", func() bool { return c.tried()+other.tried() >= 2 })
 	for _, end := range []*coordinator{c, other} {

@@ -105,8 +105,8 @@ func TestStandingEndsWithTheCoordinator(t *testing.T) {
 	second.ask("full", library.TestCardID, 1, false)
 	second.answerTo("full")
 	p.link.ask("a2", library.TestCardID, 20, true)
+	wait(t, "both to stand", func() bool { return p.Status().Standing == 2 })
 	second.conn.Close()
-	second = nil
 	wait(t, "its request to be gone", func() bool { return p.Status().Standing == 1 })
 	(<-p.engines).Fail(nil)
 	p.link.answerTo("a2")

@@ -28,7 +28,7 @@ import { Peer } from './peer.js';
 import { Session } from './session.js';
 import { Settings, TabMemory, browserStorage, srtpMemory } from './settings.js';
 import { Zones } from './zones.js';
-import { explain } from './reasons.js';
+import { explain, stays } from './reasons.js';
 import { signedOut } from './knock.js';
 
 const MAX_ERRORS = 100;
@@ -173,7 +173,11 @@ class App {
 
   #routes(route, session) {
     const game = () => session.info.game || route.game || history.state?.game;
-    const here = (relay) => (session.info.room || route.room ? roomPath(session.info.room || route.room, relay) : playPath(route.game, relay));
+    const here = (relay) => {
+      const room = session.info.room || route.room;
+      if (!room) return playPath(route.game, relay);
+      return roomPath(room, relay) + (route.invite && !session.info.room ? `#invite=${route.invite}` : '');
+    };
     const change = (path) => {
       history.replaceState(history.state, '', path);
       this.#show();
@@ -182,7 +186,7 @@ class App {
       leave: () => this.#leave(session),
       again: () => {
         const code = session.error?.code;
-        const fresh = game() && !['lost-path', 'full', 'timeout'].includes(code);
+        const fresh = game() && !stays.includes(code);
         change(fresh ? playPath(game(), route.relay) : here(route.relay));
       },
       relay: () => change(here(true)),

@@ -6,7 +6,7 @@ import { Gamepads } from './gamepad.js';
 import { Keyboard } from './keys.js';
 import { Curtain, Notes, errorPanel, helpPanel } from './panels.js';
 import { browserClock } from './clock.js';
-import { sentence } from './reasons.js';
+import { sentence, stays } from './reasons.js';
 import { Navigator } from './navigate.js';
 import { InputSender } from './sender.js';
 import { Sound, chime } from './sound.js';
@@ -212,7 +212,7 @@ export class Play {
 
   #fail(error) {
     const make = {
-      again: { label: this.#session.target.again ?? 'Try again', run: () => this.#routes.again() },
+      again: { label: (!stays.includes(error.code) && this.#session.target.again) || 'Try again', run: () => this.#routes.again() },
       relay: { label: 'Try through a relay', run: () => this.#routes.relay() },
       direct: { label: 'Try the direct path', run: () => this.#routes.direct() },
       reload: { label: 'Reload', run: () => location.reload() },

@@ -165,6 +165,9 @@ const notFound = {
   },
 };
 
+/** What is tried again at the same address; after anything else a game begins anew. */
+export const stays = Object.freeze(['lost-path', 'full', 'timeout', 'elsewhere', 'expired', 'revoked', 'used', 'invite']);
+
 /** A server's words as a sentence: a capital first, a full stop last. */
 export function sentence(text) {
   const trimmed = String(text ?? '').trim();

@@ -156,7 +156,7 @@ export class Together {
     return h('li', { class: m.away ? 'off' : '', 'data-member': m.id },
       icon(m.player ? 'seat' : 'eye'),
       h('span', { class: 'grow' }, h('strong', {}, name), h('small', {}, marks.join(' · '))),
-      ...(host && m.id !== you ? this.#powers(m, name) : []));
+      host && m.id !== you && h('span', { class: 'powers' }, ...this.#powers(m, name)));
   }
 
   #powers(m, name) {

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"bufio"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
@@ -33,7 +32,7 @@ func (c *Coordinator) logged(next http.Handler) http.Handler {
 			line = line.With("user", user.ID)
 		}
 		w := &loggedWriter{ResponseWriter: rw, ended: func(status int, bytes int64) {
-			line.Info("request", "status", status, "bytes", bytes, slog.Duration("duration", time.Since(begin)))
+			line.Info("request", "status", status, "bytes", bytes, "duration", time.Since(begin))
 		}}
 		next.ServeHTTP(w, r)
 		w.end()

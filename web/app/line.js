@@ -80,7 +80,7 @@ export class Line {
       if (type === 'granted') this.granted(data);
       else this.queued(data);
     } catch (error) {
-      if (this.#place && !['lost', 'timeout', 'bad-request'].includes(error.code)) this.#on.fail(error.code, error.message);
+      this.#failed(error);
     }
   }
 
@@ -89,13 +89,19 @@ export class Line {
     this.#place = null;
   }
 
+  #failed({ code, message }) {
+    if (this.#place && !['lost', 'timeout', 'bad-request'].includes(code)) this.#on.fail(code, message);
+  }
+
   // A server that died without a word would keep us waiting for ever.
   #beatSoon() {
     this.#beat = this.#clock.after(BEAT, () => {
       this.#beatSoon();
       if (this.#signal.state !== 'ready') return;
-      this.#signal.request('servers', undefined, BEAT_TIMEOUT)
-        .catch((error) => error.code === 'timeout' && this.#signal.recycle(true));
+      this.#signal.request('servers', undefined, BEAT_TIMEOUT).catch((error) => {
+        if (error.code === 'timeout') this.#signal.recycle(true);
+        else this.#failed(error);
+      });
     });
   }
 }

@@ -29,7 +29,7 @@ import { Session } from './session.js';
 import { Settings, TabMemory, browserStorage, srtpMemory } from './settings.js';
 import { Zones } from './zones.js';
 import { explain, stays } from './reasons.js';
-import { signedOut } from './knock.js';
+import { knock, signedOut } from './knock.js';
 
 const MAX_ERRORS = 100;
 const SIGN_IN_KEY = 'cloudretro.signin';
@@ -165,7 +165,8 @@ class App {
   }
 
   // The server has the sign-in page at every address of ours while nobody is signed in.
-  #signIn() {
+  async #signIn() {
+    if (!await knock([socketURL(location)])) return; // there would be no page at all
     if (Date.now() - (this.#tab.read(SIGN_IN_KEY) ?? 0) < SIGN_IN_PAUSE) return;
     this.#tab.write(SIGN_IN_KEY, Date.now());
     location.reload();

@@ -246,3 +246,28 @@ func TestSameSessionAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestAwayAndBack: who has lost the network keeps the seat and is shown as away
+// until it is back.
+func TestAwayAndBack(t *testing.T) {
+	t.Parallel() // ICE takes its time to notice
+	p := newPlay(t, nil)
+	_, a := p.start("host")
+	cable := peertest.NewCable(t)
+	b := peertest.New(t, peertest.Options{Cable: cable})
+	p.link.send(signal.TypeJoin, "1", "s1", signal.Join{Room: a.Room, SDP: b.Offer()})
+	b.Accept(answer(t, p.link.want(signal.TypeAnswer, "s1")).SDP)
+	peertest.Wait(t, "a picture", b.Pictures)
+	s := p.sessions.find("s1")
+	for _, out := range []bool{true, false} {
+		cable.Pull(out)
+		wait(t, "to be away, or back", func() bool { return s.info().Away == out })
+		if i := s.info(); i.Player != 2 {
+			t.Errorf("%+v", i)
+		}
+	}
+	for len(b.Pictures) > 0 {
+		<-b.Pictures
+	}
+	peertest.Wait(t, "a picture after it is back", b.Pictures)
+}

@@ -18,22 +18,22 @@ const (
 // Messages to the page, JSON objects told apart by "type".
 type (
 	roomMessage struct {
-		Type    string          `json:"type"` // "room"
-		Room    string          `json:"room"`
-		Game    string          `json:"game"`
-		Title   string          `json:"title"`
-		System  string          `json:"system"`
-		Player  int             `json:"player"`  // the receiver's seat, 0 = watches
-		Seats   int             `json:"seats"`   // of the game
-		Players int             `json:"players"` // seats taken
-		Viewers int             `json:"viewers"` // who watch without a seat
-		You     string          `json:"you"`     // the receiver among the members
-		Host    bool            `json:"host"`    // the receiver is the host
-		Closed  bool            `json:"closed"`  // entered by invitation only
-		Members json.RawMessage `json:"members"` // of memberEntry, who came first is first
+		Type    string `json:"type"` // "room"
+		Room    string `json:"room"`
+		Game    string `json:"game"`
+		Title   string `json:"title"`
+		System  string `json:"system"`
+		Player  int    `json:"player"`  // the receiver's seat, 0 = watches
+		Seats   int    `json:"seats"`   // of the game
+		Players int    `json:"players"` // seats taken
+		Viewers int    `json:"viewers"` // who watch without a seat
+		You     string `json:"you"`     // the receiver among the members
+		Host    bool   `json:"host"`    // the receiver is the host
+		Closed  bool   `json:"closed"`  // entered by invitation only
 		// Invitations that somebody may come by, or has; for the host alone.
 		Invitations []invitationEntry `json:"invitations,omitzero"`
 	}
+	// "members" of a room message: a list of these, who came first is first.
 	memberEntry struct {
 		ID     string `json:"id"`
 		Name   string `json:"name"`

@@ -1,7 +1,7 @@
 package room
 
 import (
-	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -56,8 +56,8 @@ func (r *Room) announce() {
 	}
 }
 
-// list is the members as all of them are told.
-func (r *Room) list() json.RawMessage {
+// list is what all members are told alike: the end of a room message.
+func (r *Room) list() []byte {
 	out := make([]memberEntry, 0, len(r.members))
 	for _, m := range r.members {
 		if !m.leaving {
@@ -65,20 +65,23 @@ func (r *Room) list() json.RawMessage {
 			out = append(out, memberEntry{m.pass.id(), m.pass.name(), s.Player, s.Host, m.isMuted(), s.Away})
 		}
 	}
-	return encode(out)
+	return slices.Concat([]byte(`,"members":`), encode(out), []byte("}"))
 }
 
 // tellRoom tells one member what the room is like.
-func (r *Room) tellRoom(m *Member, list json.RawMessage) {
+func (r *Room) tellRoom(m *Member, list []byte) {
 	message := roomMessage{
 		Type: "room", Room: r.cfg.ID, Game: r.cfg.Game.ID, Title: r.cfg.Game.Title, System: r.cfg.Game.System,
 		Player: m.Player(), Seats: r.cfg.Seats, Players: int(r.players.Load()), Viewers: int(r.viewers.Load()),
-		You: m.pass.id(), Host: m == r.host, Closed: r.Closed(), Members: list,
+		You: m.pass.id(), Host: m == r.host, Closed: r.Closed(),
 	}
 	if m == r.host {
 		message.Invitations = r.invitations()
 	}
-	m.tell(message)
+	if m.viewer != nil {
+		head := encode(message)
+		m.viewer.Control(slices.Concat(head[:len(head)-1], list))
+	}
 }
 
 func (r *Room) tellAll(message any) {

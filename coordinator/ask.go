@@ -180,9 +180,3 @@ func (w *workerLink) said() signal.Load {
 // free is how many places are free, as the worker last said, less those it was
 // asked for since. It may be negative.
 func (w *workerLink) free() int { return w.loadNow(time.Now()).Free }
-
-// begin is begin of a worker whose answer tells nothing of its places.
-func (r *registry) begin(w *workerLink) (end func()) {
-	finish := w.begin()
-	return func() { finish(false) }
-}

@@ -92,7 +92,7 @@ func TestAskIsBounded(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		out := reserve(ctx, w, false)
-		e = w.sock.sent(t, signal.TypeReserve)
+		w.sock.sent(t, signal.TypeReserve)
 		cancel()
 		if err := <-out; signal.AsError(err).Code != signal.CodeFailed {
 			t.Error(err)

@@ -60,7 +60,12 @@ func BenchmarkIdlePage(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}()
 	for b.Loop() {
 		b.StopTimer()
 		bytes, stacks, goroutines := weight()

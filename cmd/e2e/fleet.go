@@ -127,7 +127,7 @@ func (m *Member) Start() error {
 // awaitWorkers returns when a coordinator has so many workers and their games.
 func (f *Fleet) awaitWorkers(ctx context.Context, m *Member, workers int) error {
 	want := fmt.Sprintf(`cloudretro_coordinator_workers{state="ready"} %d`, workers)
-	s := &Stage{URL: m.URL, Processes: f.log}
+	s := &Stage{URL: m.URL, Processes: []*Process{m.Process}}
 	if err := s.awaitGames(ctx); err != nil {
 		return err
 	}

@@ -7,14 +7,13 @@ import (
 )
 
 // Front is a load balancer as simple as can be: each connection goes to the
-// first backend, from a rotating start, that takes it.
+// first of its backends that takes it.
 type Front struct {
 	listener net.Listener
 	backends []string // host:port
 
-	mu    sync.Mutex
-	next  int
 	group sync.WaitGroup
+	mu    sync.Mutex
 	open  map[net.Conn]struct{}
 }
 
@@ -55,12 +54,8 @@ func (f *Front) serve() {
 
 // dial connects to a backend that lives, nil if none does.
 func (f *Front) dial() net.Conn {
-	f.mu.Lock()
-	start := f.next
-	f.next++
-	f.mu.Unlock()
-	for i := range f.backends {
-		if c, err := net.Dial("tcp", f.backends[(start+i)%len(f.backends)]); err == nil {
+	for _, address := range f.backends {
+		if c, err := net.Dial("tcp", address); err == nil {
 			return c
 		}
 	}

@@ -95,7 +95,7 @@ func (c *Coordinator) straight(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if !straightPath(r.URL) {
 			c.stats.refuse("path")
-			http.Error(rw, "there is no such page", http.StatusNotFound)
+			c.serveNowhere(rw, r)
 			return
 		}
 		next.ServeHTTP(rw, r)

@@ -140,34 +140,54 @@ func wantsPage(r *http.Request, name string) bool {
 }
 
 // servePage is what browsers load: index.html for the routes that it knows,
-// else the file itself. Who follows a link that leads nowhere gets the page too,
-// with status 404: it says so in its own words. Who must sign in first gets that
-// page in place of any other.
+// else the file itself. Who must sign in first gets that page in place of any
+// other.
 func (c *Coordinator) servePage(rw http.ResponseWriter, r *http.Request) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
-	file, status := pageFile(name), http.StatusOK
+	file := pageFile(name)
 	a, err := loadAsset(c.cfg.Web, file)
-	if isMissing(err) && file != indexFile && file != adminFile && file != signInFile && wantsPage(r, name) {
-		file, status = indexFile, http.StatusNotFound
-		a, err = loadAsset(c.cfg.Web, file)
+	isPage := path.Ext(file) == ".html"
+	if isMissing(err) && file != adminFile && file != signInFile {
+		c.serveNowhere(rw, r)
+		return
 	}
-	if path.Ext(file) == ".html" {
-		if c.askIn(rw, r, file) {
-			return
-		}
-		rw.Header().Set(policyHeader, policy+sockets(r)+c.elsewhere())
+	if isPage && c.askIn(rw, r, file) {
+		return
 	}
 	switch {
-	case err == nil && status == http.StatusOK:
-		a.serve(rw, r)
 	case err == nil:
-		a.serveInstead(rw, r, status)
+		c.allowElsewhere(rw, r, isPage)
+		a.serve(rw, r)
 	case isMissing(err):
 		http.Error(rw, "there is no such page", http.StatusNotFound)
 	default:
 		c.log.Error("page file", "name", name, "cause", err)
 		http.Error(rw, "the page cannot be read", http.StatusInternalServerError)
 	}
+}
+
+// allowElsewhere lets a page connect to what only pages need.
+func (c *Coordinator) allowElsewhere(rw http.ResponseWriter, r *http.Request, isPage bool) {
+	if isPage {
+		rw.Header().Set(policyHeader, policy+sockets(r)+c.elsewhere())
+	}
+}
+
+// serveNowhere answers who follows a link that leads nowhere: with the page,
+// which says so in its own words, or in plain text. Nothing else comes of the
+// path, whatever it is.
+func (c *Coordinator) serveNowhere(rw http.ResponseWriter, r *http.Request) {
+	if wantsPage(r, strings.TrimPrefix(r.URL.Path, "/")) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if c.askIn(rw, r, indexFile) {
+			return
+		}
+		if a, err := loadAsset(c.cfg.Web, indexFile); err == nil {
+			c.allowElsewhere(rw, r, true)
+			a.serveInstead(rw, r, http.StatusNotFound)
+			return
+		}
+	}
+	http.Error(rw, "there is no such page", http.StatusNotFound)
 }
 
 func isMissing(err error) bool {

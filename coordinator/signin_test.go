@@ -137,6 +137,9 @@ func TestAdminPage(t *testing.T) {
 	if r := d.get("GET", "/admin", ""); r.StatusCode != http.StatusUnauthorized || body(t, r) != signInPage {
 		t.Errorf("without admins: %d", r.StatusCode)
 	}
+	if r := d.get("GET", "/none.html", "Accept: text/html\r\n"); r.StatusCode != http.StatusNotFound || body(t, r) != indexPage {
+		t.Errorf("no page: %d", r.StatusCode)
+	}
 	// A page without these parts says so.
 	d = withFiles(func(cfg *Config) { cfg.Web = web() })
 	for path, cookie := range map[string]string{"/admin": d.signIn("for admins"), "/signin": ""} {
@@ -167,13 +170,17 @@ func TestPathTricks(t *testing.T) {
 		"/" + strings.Repeat("a", maxPath), "/" + strings.Repeat("%61", maxPath), "/room/%7f", "/auth/../admin", "//auth/state", "/ws//worker",
 	}
 	for i, path := range tricks {
-		r := d.get("GET", path, "Accept: text/html\r\n")
-		if said := body(t, r); r.StatusCode != http.StatusNotFound || strings.Contains(said, "export") || strings.Contains(said, "<title>") {
+		r := d.get([]string{"GET", "POST"}[i%2], path, "Accept: "+[]string{"text/html", "*/*", "application/json"}[i%3]+"\r\nContent-Length: 0\r\n")
+		if said := body(t, r); r.StatusCode != http.StatusNotFound || said != indexPage && said != "there is no such page\n" {
 			t.Errorf("%s: %d %q", path, r.StatusCode, said)
 		}
 		if n := d.stats.refusals()["path"]; n != uint64(i+1) {
 			t.Errorf("%s: counted %d", path, n)
 		}
+	}
+	asked := guarded(t, nil)
+	if r := asked.get("GET", "/room/..%2fx", ""); r.StatusCode != http.StatusUnauthorized || body(t, r) != signInPage {
+		t.Errorf("a trick gets past the sign-in: %d", r.StatusCode)
 	}
 	for _, path := range []string{"/", "/css/style.css", "/app%2ejs", "/css/", "/play/pong-2?x=../..//%00", "/" + strings.Repeat("a", maxPath-1)} {
 		d.get("GET", path, "")

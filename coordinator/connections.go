@@ -7,12 +7,18 @@ import (
 	"sync/atomic"
 )
 
-// Bounds of TCP connections, idle, slow and hostile ones included; those of
-// sockets are below.
+// Bounds of TCP connections, idle, slow and hostile ones included, that are not
+// sockets.
 const (
-	maxConnections     = 20_000
-	maxConnectionsEach = 512 // from one public address
+	maxConnections     = 10_000
+	maxConnectionsEach = 256 // from one public address
 )
+
+// bound puts the bounds on a listener: those of connections and of sockets.
+func (c *Coordinator) bound(l net.Listener) *bounded {
+	limits := c.cfg.Limits
+	return newBounded(l, limits.Pages+limits.Roles+maxConnections, limits.PagesPerAddress+maxConnectionsEach, &c.refused)
+}
 
 // bounded is a listener that closes what is over the bounds at once, before a
 // byte is read, and counts it. Private addresses are bounded in sum only: they

@@ -33,7 +33,7 @@ func (c *Coordinator) listen() (err error) {
 	if c.listener, err = net.Listen("tcp", c.cfg.Address); err != nil {
 		return fmt.Errorf("listen on coordinator.server.address %q: %w; is another process using the port?", c.cfg.Address, err)
 	}
-	c.bounded = newBounded(c.listener, maxConnections, maxConnectionsEach, &c.refused)
+	c.bounded = c.bound(c.listener)
 	c.listener = c.bounded
 	if c.cfg.Local {
 		if c.local, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
@@ -47,7 +47,7 @@ func (c *Coordinator) listen() (err error) {
 		if c.plain, err = net.Listen("tcp", address); err != nil {
 			return RedirectError{err}
 		}
-		c.plain = newBounded(c.plain, maxConnections, maxConnectionsEach, &c.refused)
+		c.plain = c.bound(c.plain)
 	}
 	c.listener = tls.NewListener(c.listener, c.cfg.TLS.serverConfig(c.source))
 	return nil

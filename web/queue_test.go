@@ -19,7 +19,7 @@ func TestQueue(t *testing.T) {
 			ctx := browser(t, c.width, c.height)
 			run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
 			until(ctx, t, `window.cloudretro?.state === 'queued' && cloudretro.queue.position === 3 && cloudretro.pc === null`)
-			until(ctx, t, `/You are number\s+3\s+in line \(of 12\)/.test(document.querySelector('.place')?.innerText) && document.title === '(3) Quad · in line'`)
+			until(ctx, t, `/You are number 3 in line \(of 12\)/.test(document.querySelector('.place')?.innerText) && document.title === '(3) Quad · in line'`)
 			until(ctx, t, `document.querySelector('.step[role=status]').textContent === 'You are number 3 in line (of 12).'`)
 			shoot(ctx, t, "queue-"+c.name)
 			f.say(signal.TypeQueued, signal.Queued{Position: 2, Waiting: 11})

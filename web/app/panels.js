@@ -56,7 +56,7 @@ export class Curtain {
     if (!place) return replace(this.#hint);
     const { position, waiting } = place;
     const text = `You are number ${position} in line (of ${waiting}).`;
-    replace(this.#place, h('span', {}, 'You are number'), h('strong', {}, String(position)), h('span', {}, `in line (of ${waiting})`));
+    this.#place.replaceChildren('You are number ', h('strong', {}, String(position)), ` in line (of ${waiting})`);
     // Read out at once at first and when one is next, else now and then.
     const now = performance.now();
     if (!before || position === 1 || now - this.#said > SAY) {

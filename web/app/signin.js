@@ -139,7 +139,7 @@ function signedIn(state) {
   const wrongRole = admins && state.user.role !== 'admin';
   const title = wrongRole ? 'This page is for admins' : 'Welcome';
   const on = h('button', { type: 'button', class: 'button primary', 'data-first': true, onclick: () => enter(here + hash) }, 'Continue');
-  show(title, who(state.user), wrongRole && ways(state), h('div', { class: 'actions' }, !wrongRole && on, out.button), out.wrong);
+  show(title, who(state.user), wrongRole && (state.adminPossible ? ways(state) : explain(state)), h('div', { class: 'actions' }, !wrongRole && on, out.button), out.wrong);
 }
 
 function explain(state) {

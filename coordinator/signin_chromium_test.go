@@ -199,7 +199,7 @@ func TestChromiumLinkFromAnotherSite(t *testing.T) {
 	b.until(question + `?.textContent === 'This page is for admins' && document.body.textContent.includes('coordinator.signIn.adminPassword')`)
 	other := serve(t, "127.0.0.1:0", signin.Config{})
 	b.base = strings.Replace(other, "127.0.0.1", "localhost", 1) // another site
-	b.open("/admin") // where nobody can be an admin
+	b.open("/admin")                                             // where nobody can be an admin
 	b.until(question + `?.textContent === 'No admins' && document.body.textContent.includes('coordinator.signIn.adminPassword')`)
 	b.shoot("signin-no-admins")
 	b.do(`sessionStorage.clear(), location.assign('` + base + begun + `')`)

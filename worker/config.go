@@ -44,7 +44,7 @@ type Config struct {
 	// ends them before. No game starts meanwhile.
 	DrainGrace time.Duration
 	// LateLimit is how many of the frames of a second may begin late, per mille:
-	// a worker that has more for some seconds starts no games. 0 = 50, 1000 = any.
+	// a worker that has more for some seconds starts no games. 0 = 100, 1000 = any.
 	LateLimit int
 
 	LibraryPath string         // folder of games, "" = the built-in ones alone

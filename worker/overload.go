@@ -9,8 +9,7 @@ import (
 const (
 	lateWindow   = 10  // seconds over which frames are counted
 	lateSeconds  = 3   // of them that must be bad
-	latePerMille = 50  // of a second's frames that begin late make it bad, if Config does not say
-	latePardon   = 20  // of the window's frames, under which all is well again
+	latePerMille = 100 // of a second's frames that begin late make it bad, if Config does not say
 	lateMinimum  = 30  // frames; of fewer in a second nothing is concluded
 	maxPace      = 300 // frames of one room in a second; more is nonsense, and must not outweigh the others
 )
@@ -35,8 +34,9 @@ func (p pace) perMille() int {
 }
 
 // lateness judges whether a worker keeps up: not by how busy its processors are
-// but by what players feel. One hiccup does not make it overloaded, and a calm
-// second does not make it well.
+// but by what players feel. One hiccup does not make it overloaded, and it is
+// well again only when no second of the window was bad, and all of them together
+// were half as bad at the most.
 type lateness struct {
 	limit  int // per mille
 	window [lateWindow]pace
@@ -65,7 +65,7 @@ func (l *lateness) second(n pace, rooms int) (late int, over bool) {
 	switch {
 	case bad >= lateSeconds:
 		l.over = true
-	case bad == 0 && late < latePardon && sum.ticks >= lateMinimum:
+	case bad == 0 && 2*late <= l.limit && sum.ticks >= lateMinimum:
 		l.over = false
 	}
 	return late, l.over

@@ -71,7 +71,11 @@ func (c *Coordinator) serveSocket(rw http.ResponseWriter, r *http.Request, k *cl
 	conn, err := k.upgrader.Upgrade(rw, r, nil)
 	if err != nil {
 		leave()
-		c.stats.refuse("handshake")
+		cause := "handshake"
+		if !k.upgrader.CheckOrigin(r) {
+			cause = "origin"
+		}
+		c.stats.refuse(cause)
 		c.log.Debug("no WebSocket", "from", r.RemoteAddr, "path", r.URL.Path, "cause", err)
 		return // Upgrade has answered
 	}

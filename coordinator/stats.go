@@ -12,8 +12,8 @@ func causes() []string {
 	return []string{
 		"bad-request", "too-large", "version", "not-found", "no-worker", "full", "denied", "failed",
 		"draining", "overloaded", "expired", "revoked", "used", "invite", "removed", "sign-in", "not-host",
-		"connections", "address", "sockets", "strangers", "sessions", "queue", "origin", "cross-site", "handshake",
-		"rate", "starts", "requests", "slow", "token", "secret", "password", "state", "path", causeOther,
+		"address", "sockets", "strangers", "sessions", "queue", "origin", "cross-site", "handshake",
+		"rate", "starts", "requests", "slow", "token", "password", "state", "path", "method", "stopping", causeOther,
 	}
 }
 

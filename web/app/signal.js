@@ -19,6 +19,7 @@ const REQUEST_TIMEOUT = 20000; // ms
 const FIRST_TRY = 1500; // ms until hello while there are other addresses; doubles with each round
 const AT_ONCE = 60; // ms at most before an attempt that nothing speaks against
 const REFUSALS = 3; // of a resume until another address is tried
+const MANY_ROUNDS = 40; // a minute or so
 const MAX_QUEUE = 64; // messages that wait for a lost socket; the oldest are dropped
 const MAX_ADDRESSES = 9;
 const RESUMED_ELSEWHERE = 4001; // close code, see coordinator/socket.go
@@ -311,16 +312,18 @@ export class Signal {
     }
   }
 
-  // Now and then one is tried although it is silent: a knock may be held up
-  // where a socket is not.
+  // Now and then one is tried although it is silent: a knock at another origin
+  // may be held up where a socket is not. Rarer with time, see knock.js.
   async #round() {
     const timer = this.#timer;
     const url = await this.#knock(this.addresses);
     if (this.#state !== 'lost' || timer !== this.#timer) return;
-    const round = ++this.#rounds;
+    const round = this.#rounds++;
+    const others = this.#addresses.length - 1;
     this.#answered = url !== null;
     if (url) this.#at = this.#addresses.indexOf(url);
-    if (url || round % 8 === 0 || [1, 2, 4].includes(round)) return this.connect();
+    else if (others > 0) this.#at = 1 + (round >> 1) % others;
+    if (url || round % (round < MANY_ROUNDS ? 2 : 8) === 0) return this.connect();
     this.#timer = this.#clock.after(this.#backoff.next(), () => this.#round());
   }
 

@@ -103,6 +103,7 @@ const (
 	CodeUsed       Code = "used"        // an invitation for one person has been used
 	CodeInvite     Code = "invite"      // the room is entered by invitation only
 	CodeRemoved    Code = "removed"     // the host has removed this person
+	CodeElsewhere  Code = "elsewhere"   // the session goes on in another page
 	CodeSignIn     Code = "sign-in"     // nobody is signed in, or no longer
 	CodeHost       Code = "not-host"    // only the host of the room may do that
 )

@@ -64,7 +64,7 @@ func (c *Coordinator) serveRole(
 	})
 }
 
-// listen reads from a role that has proved itself until its socket ends and
+// hear reads from a role that has proved itself until its socket ends and
 // answers why it did. What handle, or the reading, has against a message is
 // logged and counted. A role that says too much is cut: it comes back.
 func (c *Coordinator) hear(sock *socket, log *slog.Logger, handle func(signal.Envelope) error) error {

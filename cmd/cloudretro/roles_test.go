@@ -147,6 +147,44 @@ func TestSplitRoles(t *testing.T) {
 	}
 }
 
+// Two coordinators and a worker that joins both: each lists its games, knows it
+// to be the same, and the end of one is not noticed at the other.
+func TestTwoCoordinators(t *testing.T) {
+	if err := engineAvailable(); err != nil {
+		t.Skipf("SKIPPED: %v", err)
+	}
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	t.Chdir(t.TempDir())
+	const secret = "secrets.worker=0123456789abcdef0123"
+	var doors [2]*house
+	var end [2]func()
+	for i := range doors {
+		doors[i], end[i] = runHouse(t, defaults(t, secret, "coordinator.server.address=127.0.0.1:0", "ops.address="), roles{coordinator: true}, io.Discard)
+	}
+	w, endWorker := runHouse(t, defaults(t, secret, "worker.network.coordinatorAddress="+doors[0].page+","+doors[1].page, "library.basePath=", "webrtc.singlePort=0",
+		"worker.server.address=127.0.0.1:0", "ops.address="), roles{worker: true}, io.Discard)
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, d := range doors {
+		awaitGames(t, client, d.page)
+		if n := gathered(t, d.metrics)["cloudretro_coordinator_places"]; n < 1 {
+			t.Errorf("%s knows of %v places", d.page, n)
+		}
+	}
+	end[0]()
+	awaitGames(t, client, doors[1].page)
+	for tries := 0; gathered(t, w.metrics)["cloudretro_worker_coordinators"] != 1; tries++ {
+		if tries == 1000 {
+			t.Fatal("the worker does not notice that a coordinator has ended")
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := w.checks[0].ready(); err != nil {
+		t.Errorf("not ready with one coordinator of two: %v", err)
+	}
+	endWorker()
+	end[1]()
+}
+
 // gathered are the gauges without labels as a scrape would show them.
 func gathered(t *testing.T, roles []prometheus.Collector) map[string]float64 {
 	t.Helper()

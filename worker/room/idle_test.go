@@ -18,6 +18,10 @@ func TestIdle(t *testing.T) {
 		if idle() {
 			t.Error("idle before anybody came")
 		}
+		s.token(signal.Invite{}) // an admin is early
+		if idle() {
+			t.Error("idle because somebody is invited")
+		}
 		g := s.join(0)
 		if idle() {
 			t.Error("idle with a member")

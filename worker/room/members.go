@@ -26,6 +26,16 @@ func (r *Room) changed() {
 	}
 	r.players.Store(int32(players))
 	r.viewers.Store(int32(viewers))
+	switch {
+	case players+viewers > 0:
+		r.idle.Store(nil)
+	case r.persons > 0 && r.idle.Load() == nil:
+		since := time.Time{}
+		if r.played.Load() {
+			since = time.Now()
+		}
+		r.idle.Store(&since)
+	}
 	r.tellSoon()
 	if r.cfg.Changed != nil {
 		r.cfg.Changed()

@@ -99,7 +99,6 @@ func (r *Room) add(p *pass, seat, at int) *Member {
 // arrived is called when somebody new is there.
 func (r *Room) arrived() {
 	r.grace.Stop()
-	r.idle.Store(nil)
 	r.succeed()
 	r.expect()
 	r.changed()
@@ -224,14 +223,6 @@ func (r *Room) remove(m *Member) {
 	r.members = slices.DeleteFunc(r.members, func(other *Member) bool { return other == m })
 	if len(r.members) == 0 {
 		r.grace.Reset(r.cfg.Grace)
-		since := time.Time{}
-		if r.played.Load() {
-			since = time.Now()
-		}
-		r.idle.Store(&since)
-		if r.cfg.Changed != nil {
-			r.cfg.Changed()
-		}
 	}
 	if m.left != nil {
 		if r.why != nil {

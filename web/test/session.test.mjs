@@ -404,7 +404,7 @@ test('the place in line outlives the socket, and the server that falls silent', 
   const it = await waiting();
   it.open.last.drop();
   assert.equal(it.session.state, 'queued');
-  await it.clock.pass(60);
+  await it.clock.pass(200);
   it.open.last.hello('other');
   assert.deepEqual(it.open.last.of('resume')[0].data, { token: 'place' });
   it.open.last.answer('resume', 'resumed', { token: 'place 2' });
@@ -438,7 +438,7 @@ test('a turn that has passed is told; one that a lost server held is asked for a
   torn.open.last.say('granted', { ticket: 'ticket' });
   await settle();
   torn.open.last.drop();
-  await torn.clock.pass(60);
+  await torn.clock.pass(200);
   torn.open.last.hello();
   torn.open.last.answer('resume', 'resumed', {});
   await settle();

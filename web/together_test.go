@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
@@ -71,6 +73,53 @@ func TestTogether(t *testing.T) {
 	run(ctx, t, tap("Escape", 27))
 	until(ctx, t, `!document.querySelector('.together') && cloudretro.state === 'playing'`)
 	noErrors(ctx, t)
+}
+
+// TestTogetherByKeys opens the panel, takes an invitation out of it and closes
+// it without a pointer; keys that the panel has no use for still play.
+func TestTogetherByKeys(t *testing.T) {
+	f := party(t)
+	ctx := browser(t, 1280, 800)
+	run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
+	until(ctx, t, playing+` && cloudretro.host`)
+	wait(t, "an input channel", func() bool { return f.buttons() == 0 })
+	does(ctx, t, `document.querySelector('[aria-label="Share the room"]').focus()`)
+	run(ctx, t, press("Enter", 13))
+	until(ctx, t, `document.activeElement.matches('.together')`)
+	run(ctx, t, key(input.DispatchKeyEventTypeRawKeyDown, "KeyZ", 'Z'))
+	wait(t, "A is held", func() bool { return f.buttons() == 1<<8 })
+	run(ctx, t, key(input.DispatchKeyEventTypeKeyUp, "KeyZ", 'Z'))
+	for !eval[bool](ctx, t, `document.activeElement.dataset.key === 'invite'`) {
+		run(ctx, t, press("Tab", 9))
+	}
+	run(ctx, t, press("Enter", 13))
+	until(ctx, t, `document.querySelector('.together details').open`)
+	for !eval[bool](ctx, t, `document.activeElement.dataset.key === 'make'`) {
+		run(ctx, t, press("Tab", 9))
+	}
+	run(ctx, t, press("Enter", 13))
+	until(ctx, t, `cloudretro.invitations.length === 1 && document.activeElement.dataset.key === 'made'`)
+	does(ctx, t, `document.querySelector('.make select').focus()`)
+	run(ctx, t, tap("Escape", 27))
+	until(ctx, t, `!document.querySelector('.together') && cloudretro.state === 'playing'`)
+	noErrors(ctx, t)
+}
+
+// press is a key of the browser's own, with what it does by default.
+func press(name string, windows int64) action {
+	return chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		text := map[string]string{"Enter": "\r"}[name]
+		for _, kind := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeKeyDown, input.DispatchKeyEventTypeKeyUp} {
+			_, err := cdp.Call(ctx, t, input.DispatchKeyEvent, input.DispatchKeyEventParams{
+				Type: kind, Code: name, Key: name, WindowsVirtualKeyCode: windows, Text: text,
+			})
+			if err != nil {
+				return err
+			}
+			text = ""
+		}
+		return nil
+	})
 }
 
 func TestTogetherOnAPhone(t *testing.T) {

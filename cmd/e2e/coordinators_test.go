@@ -29,12 +29,16 @@ func fleet(t *testing.T, o FleetOptions) *Fleet {
 	return f
 }
 
-// stopwatch says how long something took, in the page's clock.
-func stopwatch(t *testing.T, p *Page, what, js string, limit time.Duration) {
+// stopwatch says how long after begin something was so, and fails if that is
+// over the limit.
+func stopwatch(t *testing.T, p *Page, begin time.Time, what, js string, limit time.Duration) {
 	t.Helper()
-	begin := time.Now()
 	until(t, p, js, limit)
-	t.Logf("%s after %d ms", what, time.Since(begin).Milliseconds())
+	took := time.Since(begin)
+	t.Logf("%s after %d ms", what, took.Milliseconds())
+	if took > limit {
+		t.Errorf("%s after %s, want at most %s", what, took, limit)
+	}
 }
 
 // notDisturbed checks that a game went on as if nothing had happened.
@@ -87,10 +91,11 @@ func TestCoordinatorDies(t *testing.T) {
 			p := open(t, tc.url+"/play/test-card")
 			until(t, p, "probe.frames.length > 60 && cloudretro.state === 'playing'", 10*time.Second)
 			since := eval[float64](t, p, "performance.now()")
-			eval[bool](t, p, "(probe.socket = cloudretro.socket, true)")
+			eval[bool](t, p, "(probe.lost = 0, probe.watch = setInterval(() => { if (cloudretro.socket !== 'ready') probe.lost++; }, 1), true)")
+			begin := time.Now()
 			f.Coordinators[0].Kill()
-			hold(t, p, "KeyZ", presses, rests)
-			stopwatch(t, p, "connected again", "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 3*time.Second)
+			until(t, p, "probe.lost > 0", 3*time.Second)
+			stopwatch(t, p, begin, "connected again", "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 3*time.Second)
 			hold(t, p, "KeyZ", presses, rests)
 			room := eval[string](t, p, "cloudretro.room")
 			guest := open(t, f.Coordinators[1].URL+"/room/"+room)
@@ -120,13 +125,15 @@ func TestAllCoordinatorsDie(t *testing.T) {
 		c.Kill()
 	}
 	until(t, p, "cloudretro.socket !== 'ready'", 3*time.Second)
+	hold(t, p, "KeyZ", presses, rests) // while nobody is there
 	// Long enough for every pause between attempts to have grown.
 	until(t, p, "new Promise((r) => setTimeout(() => r(true), 8000))", 12*time.Second)
 	hold(t, p, "KeyZ", presses, rests)
+	begin := time.Now()
 	if err := f.Coordinators[0].Start(); err != nil {
 		t.Fatal(err)
 	}
-	stopwatch(t, p, "connected again", "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 5*time.Second)
+	stopwatch(t, p, begin, "connected again", "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 5*time.Second)
 	hold(t, p, "KeyZ", presses, rests)
 	guest := open(t, f.Coordinators[0].URL+"/room/"+eval[string](t, p, "cloudretro.room"))
 	until(t, guest, "cloudretro.state === 'playing'", 5*time.Second)

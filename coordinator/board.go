@@ -12,11 +12,11 @@ import (
 
 // Times and bounds of what coordinators tell one another by way of workers.
 const (
-	boardLife   = signal.QueueSeconds * time.Second
-	tellPeriod  = boardLife / 3
-	tellAtOnce  = time.Second // at most so often, if it changed
-	carriers    = 2           // workers that carry it
-	maxElswhere = 256         // coordinators that are heard of
+	boardLife    = signal.QueueSeconds * time.Second
+	tellPeriod   = boardLife / 3
+	tellAtOnce   = time.Second // at most so often, if it changed
+	carriers     = 2           // workers that carry it
+	maxElsewhere = 256         // coordinators that are heard of
 )
 
 // board is who waits at the other coordinators. Its methods may be called
@@ -47,7 +47,7 @@ func (b *board) heard(q signal.Queue) {
 		return
 	}
 	b.sweep()
-	if _, known := b.queues[q.Coordinator]; known || len(b.queues) < maxElswhere {
+	if _, known := b.queues[q.Coordinator]; known || len(b.queues) < maxElsewhere {
 		b.queues[q.Coordinator] = elsewhere{q.Since, time.Now().Add(boardLife)}
 	}
 }

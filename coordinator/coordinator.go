@@ -166,7 +166,9 @@ func (c *Coordinator) Addr() net.Addr { return c.listener.Addr() }
 // connection and goroutine ended, and may be called once.
 func (c *Coordinator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
-	server := c.server(ctx, c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx)))))
+	roles, leave := context.WithCancel(context.WithoutCancel(ctx)) // workers hear what is given up at the end
+	defer leave()
+	server := c.server(ctx, c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx, roles)))))
 	g.Go(func() error { return serve(server, c.listener) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {
@@ -176,7 +178,7 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.logged(c.plainRoutes())) })
 	}
 	if c.local != nil {
-		g.Go(func() error { return c.serveBeside(ctx, c.local, c.addRoleRoutes(ctx, http.NewServeMux())) })
+		g.Go(func() error { return c.serveBeside(ctx, c.local, c.addRoleRoutes(roles, http.NewServeMux())) })
 	}
 	g.Go(func() error {
 		c.sweep(ctx)
@@ -184,6 +186,8 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		<-ctx.Done()
+		c.queue.end()
+		leave()
 		return c.shutdown(server)
 	})
 	c.log.Info("coordinator is up", "address", c.Addr().String(), "tls", c.source != nil, "redirects", c.cfg.TLS.RedirectAddress)
@@ -228,7 +232,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 }
 
 // routes are all there is to reach; sockets last until ctx ends.
-func (c *Coordinator) routes(ctx context.Context) http.Handler {
+func (c *Coordinator) routes(ctx, roles context.Context) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", readOnly(c.servePage))
 	c.door.Routes(mux)
@@ -236,7 +240,7 @@ func (c *Coordinator) routes(ctx context.Context) http.Handler {
 	mux.Handle(api.Prefix, rest)
 	mux.Handle(api.Games, rest)
 	mux.HandleFunc("GET /ws", lasting(ctx, c.serveBrowser))
-	c.addRoleRoutes(ctx, mux)
+	c.addRoleRoutes(roles, mux)
 	return mux
 }
 

@@ -11,7 +11,7 @@ import (
 func causes() []string {
 	return []string{
 		"bad-request", "too-large", "version", "not-found", "no-worker", "full", "denied", "failed",
-		"draining", "overloaded", "expired", "revoked", "used", "invite", "removed", "sign-in", "not-host",
+		"draining", "overloaded", "expired", "revoked", "used", "invite", "removed", "sign-in", "not-host", "elsewhere",
 		"address", "sockets", "strangers", "sessions", "queue", "origin", "cross-site", "handshake",
 		"rate", "starts", "requests", "slow", "token", "password", "state", "path", "method", "stopping", causeOther,
 	}

@@ -68,7 +68,7 @@ func statusOf(code signal.Code) int {
 		return http.StatusForbidden
 	case signal.CodeExpired, signal.CodeRevoked, signal.CodeUsed:
 		return http.StatusGone
-	case signal.CodeFull, signal.CodeDraining, signal.CodeBusy:
+	case signal.CodeFull, signal.CodeDraining, signal.CodeBusy, signal.CodeElsewhere:
 		return http.StatusConflict
 	case signal.CodeNoWorker:
 		return http.StatusServiceUnavailable

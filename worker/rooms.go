@@ -45,6 +45,7 @@ const maxEnding = 2
 type running struct {
 	*room.Room
 	cancel context.CancelCauseFunc // nil: the worker does not want it any more
+	since  time.Time               // opened
 	pace   paceFunc
 	paced  pace // as it was last looked at; of Worker.watch
 }
@@ -203,7 +204,7 @@ func (t *rooms) start(ctx context.Context, log *slog.Logger, r *running, run run
 // add runs a room. t.mu is held.
 func (t *rooms) add(log *slog.Logger, r *running, run runRoom) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	r.cancel = cancel
+	r.cancel, r.since = cancel, time.Now()
 	t.byID[r.ID()] = r
 	t.group.Go(func() {
 		defer cancel(nil)
@@ -277,6 +278,7 @@ func (t *rooms) list() []signal.Room {
 		players, viewers := r.Count()
 		out = append(out, signal.Room{
 			ID: id, Game: r.Game().ID, Players: players, Viewers: viewers, Seats: r.Seats(), Closed: r.Closed(),
+			Since: r.since.UnixMilli(),
 		})
 	}
 	slices.SortFunc(out, func(a, b signal.Room) int { return strings.Compare(a.ID, b.ID) })

@@ -130,7 +130,7 @@ func (g Game) Validate() error {
 func (r Room) Validate() error {
 	return first(checkRoom(r.ID), checkGame(r.Game),
 		checkRange("players", r.Players, 0, MaxPlayers), checkRange("viewers", r.Viewers, 0, MaxViewers),
-		checkRange("seats", r.Seats, 0, MaxPlayers))
+		checkRange("seats", r.Seats, 0, MaxPlayers), checkTime("since", r.Since))
 }
 
 // Validate checks the nonce's form and the id.

@@ -148,7 +148,8 @@ func TestPayloadsBetweenRoles(t *testing.T) {
 		"many places":          {Load{StateReady, MaxRooms + 1, 0, 0, 0}, false},
 		"many sessions":        {Load{StateReady, 4, 4, MaxSessions + 1, 0}, false},
 		"later than all":       {Load{StateReady, 4, 4, 0, 1001}, false},
-		"rooms":                {Rooms{Rooms: []Room{{ID: room, Game: "a", Players: 1, Viewers: 3, Seats: 2, Closed: true}}}, true},
+		"rooms":                {Rooms{Rooms: []Room{{ID: room, Game: "a", Players: 1, Viewers: 3, Seats: 2, Closed: true, Since: 1}}}, true},
+		"before all time":      {Rooms{Rooms: []Room{{ID: room, Game: "a", Since: -1}}}, false},
 		"nine seats":           {Rooms{Rooms: []Room{{ID: room, Game: "a", Seats: 9}}}, false},
 		"viewers below zero":   {Rooms{Rooms: []Room{{ID: room, Game: "a", Viewers: -1}}}, false},
 		"long rooms":           {Rooms{Rooms: make([]Room, MaxRooms+1)}, false},
@@ -281,7 +282,7 @@ func TestLargestFits(t *testing.T) {
 	user := &User{ID: text(maxID), Name: awkward(maxID), Role: RolePlayer}
 	rooms := make([]Room, MaxRooms)
 	for i := range rooms {
-		rooms[i] = Room{ID: room, Game: text(maxID), Players: MaxPlayers, Viewers: MaxViewers, Seats: MaxPlayers, Closed: true}
+		rooms[i] = Room{ID: room, Game: text(maxID), Players: MaxPlayers, Viewers: MaxViewers, Seats: MaxPlayers, Closed: true, Since: maxTime}
 	}
 	register := Register{
 		ID: text(maxID), Name: awkward(MaxText), Zone: awkward(maxID), MAC: hexes, Probe: "https://a/" + text(maxURL-10), Library: hexes,

@@ -16,6 +16,7 @@ type Room struct {
 	Viewers int    `json:"viewers"`
 	Seats   int    `json:"seats"`            // who can play
 	Closed  bool   `json:"closed,omitempty"` // entered by invitation only
+	Since   int64  `json:"since,omitempty"`  // ms since 1970 when it was opened, 0 = not said
 }
 
 // Challenge opens the hand-shake of a worker or gate: who connects proves that

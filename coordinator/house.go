@@ -59,7 +59,8 @@ func (h house) Workers() []api.Worker {
 // Totals count what all workers have announced.
 func (h house) Totals() api.Totals {
 	t := h.c.registry.totals()
-	all := api.Totals{Rooms: t.Rooms, Players: t.Players, Viewers: t.Viewers}
+	_, elsewhere := h.c.board.ahead(0)
+	all := api.Totals{Rooms: t.Rooms, Players: t.Players, Viewers: t.Viewers, Waiting: h.c.queue.length() + elsewhere}
 	for _, n := range t.Workers {
 		all.Workers += n
 	}
@@ -84,10 +85,14 @@ func (h house) Room(id string) (api.Room, bool) {
 }
 
 func toldRoom(r roomView) api.Room {
-	return api.Room{
+	told := api.Room{
 		ID: r.ID, Game: r.Game, Title: r.Title, System: r.System, Worker: r.Worker,
 		Players: r.Players, Viewers: r.Viewers, Seats: r.Seats, Closed: r.Closed,
 	}
+	if !r.Since.IsZero() {
+		told.Since = timestamp(r.Since)
+	}
+	return told
 }
 
 // Sessions asks one worker, or all with "".

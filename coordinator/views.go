@@ -26,6 +26,7 @@ type roomView struct {
 	System                  string
 	Players, Viewers, Seats int
 	Closed                  bool
+	Since                   time.Time // opened; zero if its worker does not say
 }
 
 // totals are the numbers of what is connected.
@@ -99,6 +100,9 @@ func (w *workerLink) roomView(id string) (roomView, bool) {
 	view := roomView{
 		ID: id, Game: room.Game, Title: room.Game, Worker: w.id,
 		Players: room.Players, Viewers: room.Viewers, Seats: room.Seats, Closed: room.Closed,
+	}
+	if room.Since > 0 {
+		view.Since = time.UnixMilli(room.Since)
 	}
 	if w.library != nil {
 		if g, ok := w.library.games[room.Game]; ok {

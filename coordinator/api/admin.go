@@ -71,8 +71,5 @@ func (a *API) end(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.cfg.Operator.End(c.r.Context(), worker, signal.End{Session: session, Reason: "an operator has ended the session"}); err != nil {
-		return err
-	}
-	return c.done()
+	return c.end(worker, signal.End{Session: session, Reason: "an operator has ended the session"})
 }

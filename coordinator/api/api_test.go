@@ -97,7 +97,7 @@ func TestCrossSite(t *testing.T) {
 }
 
 func TestRoomsThatTheCallerMaySee(t *testing.T) {
-	totals := Totals{Workers: 2, Rooms: 2, Players: 3, Viewers: 2}
+	totals := Totals{Workers: 2, Rooms: 2, Players: 3, Viewers: 2, Waiting: 4}
 	for _, tt := range []struct {
 		name  string
 		house *fakeHouse
@@ -221,6 +221,18 @@ func TestOperating(t *testing.T) {
 	wantStatus(t, do(h, request("DELETE", "/rooms/"+roomA, "")), 204, "")
 	if h.ended.Room != roomA || h.ended.Session != "" || h.ended.Reason == "" {
 		t.Errorf("ended %+v", h.ended)
+	}
+	wantStatus(t, do(h, request("DELETE", "/rooms/"+roomA+"?reason=back+at+nine", "")), 204, "")
+	if h.ended.Reason != "an operator has closed the room: back at nine" {
+		t.Errorf("ended %+v", h.ended)
+	}
+	for _, reason := range []string{strings.Repeat("x", signal.MaxText), "%00", "%0a", "%ff"} {
+		h.ended = signal.End{}
+		wantStatus(t, do(h, request("DELETE", "/rooms/"+roomA+"?reason="+reason, "")), 400, "reason")
+		wantStatus(t, do(h, request("DELETE", "/sessions/s1?reason="+reason, "")), 400, "reason")
+		if h.ended != (signal.End{}) {
+			t.Errorf("ended %+v", h.ended)
+		}
 	}
 	wantStatus(t, do(h, request("DELETE", "/sessions/s1?worker=w1", "")), 204, "")
 	if h.asked != "w1" || h.ended.Session != "s1" || h.ended.Room != "" {

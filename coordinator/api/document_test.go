@@ -156,6 +156,8 @@ func examples() []example {
 		{newHouse(), request("GET", "/sessions", ""), 401},
 		{newHouse().asPlayer(), request("GET", "/sessions", ""), 403},
 		{failing(newHouse().asAdmin(), signal.CodeNotFound), request("GET", "/sessions?worker=w9", ""), 404},
+		{newHouse().asAdmin(), request("DELETE", "/rooms/"+roomA+"?reason=enough", ""), 204},
+		{newHouse().asAdmin(), request("DELETE", "/rooms/"+roomA+"?reason="+strings.Repeat("x", signal.MaxText), ""), 400},
 		{newHouse().asAdmin(), request("DELETE", "/sessions/s1", ""), 204},
 		{newHouse().asAdmin(), request("DELETE", "/sessions/s1?worker=w1", ""), 204},
 		{newHouse().asAdmin(), request("DELETE", "/sessions/s1?worker=No", ""), 400},

@@ -45,7 +45,7 @@ type fakeHouse struct {
 func newHouse() *fakeHouse {
 	return &fakeHouse{
 		roomList: []Room{
-			{ID: roomA, Game: "pong", Title: "Pong", System: "nes", Worker: "w1", Players: 1, Viewers: 2, Seats: 2},
+			{ID: roomA, Game: "pong", Title: "Pong", System: "nes", Worker: "w1", Players: 1, Viewers: 2, Seats: 2, Since: "2026-01-02T03:04:05Z"},
 			{ID: roomB, Game: "pong", Title: "pong", Worker: "w2", Players: 2, Seats: 2, Closed: true},
 		},
 		workerList: []Worker{
@@ -64,7 +64,9 @@ func newHouse() *fakeHouse {
 func (h *fakeHouse) Zones() []Zone     { return h.zoneList }
 func (h *fakeHouse) Rooms() []Room     { return h.roomList }
 func (h *fakeHouse) Workers() []Worker { return h.workerList }
-func (h *fakeHouse) Totals() Totals    { return Totals{Workers: 2, Rooms: 2, Players: 3, Viewers: 2} }
+func (h *fakeHouse) Totals() Totals {
+	return Totals{Workers: 2, Rooms: 2, Players: 3, Viewers: 2, Waiting: 4}
+}
 
 func (h *fakeHouse) Room(id string) (Room, bool) {
 	for _, r := range h.roomList {

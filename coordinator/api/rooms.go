@@ -59,7 +59,19 @@ func (a *API) evict(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := a.cfg.Operator.End(c.r.Context(), "", signal.End{Room: id, Reason: "an operator has closed the room"}); err != nil {
+	return c.end("", signal.End{Room: id, Reason: "an operator has closed the room"})
+}
+
+// end ends what an admin wants to end; what they say about it is told after our
+// own words, so that nobody takes it for the site's.
+func (c *call) end(worker string, end signal.End) error {
+	if reason := c.r.URL.Query().Get("reason"); reason != "" {
+		end.Reason += ": " + reason
+	}
+	if err := end.Validate(); err != nil {
+		return refuse(http.StatusBadRequest, codeBadRequest, err.Error())
+	}
+	if err := c.api.cfg.Operator.End(c.r.Context(), worker, end); err != nil {
 		return err
 	}
 	return c.done()

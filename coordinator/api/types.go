@@ -45,7 +45,8 @@ type Room struct {
 	Players int    `json:"players"`
 	Viewers int    `json:"viewers"`
 	Seats   int    `json:"seats"`
-	Closed  bool   `json:"closed"` // entered by invitation only
+	Closed  bool   `json:"closed"`          // entered by invitation only
+	Since   string `json:"since,omitempty"` // opened, RFC 3339
 }
 
 // Totals count all there is, whoever asks.
@@ -54,6 +55,7 @@ type Totals struct {
 	Rooms   int `json:"rooms"`
 	Players int `json:"players"`
 	Viewers int `json:"viewers"`
+	Waiting int `json:"waiting"` // players in line for a place, at all coordinators
 }
 
 // Rooms is a part of the rooms.

@@ -254,8 +254,10 @@ func TestReadRefuses(t *testing.T) {
 			kind, size int
 			want       error
 		}{
-			{websocket.TextMessage, 101, errTooLarge}, {websocket.BinaryMessage, 100, errBinary},
-			{websocket.TextMessage, 1 << 20, errTooLarge}, {websocket.TextMessage, 100, nil},
+			{websocket.TextMessage, 101, errTooLarge},
+			{websocket.BinaryMessage, 100, errBinary},
+			{websocket.TextMessage, 1 << 20, errTooLarge},
+			{websocket.TextMessage, 100, nil},
 		} {
 			if err := conn.WriteMessage(m.kind, make([]byte, m.size)); err != nil {
 				t.Fatal(err)

@@ -23,8 +23,8 @@ func (b *browser) start(ctx context.Context, e signal.Envelope) error {
 		return nil
 	}}
 	if start.Ticket == "" {
-		held, ok := c.queue.again(s, one, e.ID)
-		if ok && (held == "" || start.SDP == "") {
+		held, ok := c.queue.again(s, one, e.ID, start.SDP != "")
+		if ok && held == "" {
 			return nil
 		}
 		start.Ticket = held

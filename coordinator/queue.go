@@ -19,7 +19,6 @@ const (
 	otherHeads     = 64 // wishes behind them whose first ticket stands, too
 	placesAsked    = 64 // workers that a ticket stands at
 	maxWaitingEach = 16 // tickets of one public address
-	grantMargin    = time.Second
 )
 
 // wish is what a player waits for.
@@ -172,17 +171,21 @@ func (q *queue) hurry() {
 	}
 }
 
-// again answers a page that asks once more for what it has a ticket for: if it
-// waits, with its position; if a place is held, with that ticket's id, to be taken.
-func (q *queue) again(owner *session, w wish, id string) (held string, ok bool) {
+// again answers a page that asks once more for what it has a ticket for. If a
+// place is held and the page has an offer, that is to be taken, by the ticket's id.
+func (q *queue) again(owner *session, w wish, id string, offers bool) (held string, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.byOwner[owner]
 	if t == nil || t.wish != w {
 		return "", false
 	}
-	if t.worker != nil {
+	if t.worker != nil && offers {
 		return t.id, true
+	}
+	if t.worker != nil {
+		q.tell(t, id)
+		return "", true
 	}
 	at, _ := slices.BinarySearchFunc(q.line, t, before)
 	q.say(t, at, id, "")
@@ -260,8 +263,14 @@ func (q *queue) hold(ctx context.Context, t *ticket, sock *socket, id string, w 
 // grant gives a ticket its place. q.mu is held.
 func (q *queue) grant(t *ticket, w *workerLink, r signal.Reserved, id string) {
 	t.worker, t.until = w, time.Now().Add(time.Duration(r.Seconds)*time.Second)
+	q.tell(t, id)
+}
+
+// tell tells a page of the place that is held for it. q.mu is held.
+func (q *queue) tell(t *ticket, id string) {
+	seconds := max(1, int(time.Until(t.until).Round(time.Second)/time.Second))
 	t.sock.send(encode(signal.TypeGranted, id, "", signal.Granted{
-		Ticket: t.id, Seconds: r.Seconds, ICEServers: q.c.iceServers(t.session, t.host),
+		Ticket: t.id, Seconds: seconds, ICEServers: q.c.iceServers(t.session, t.host),
 	}))
 }
 

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +78,10 @@ func TestWaitAndStart(t *testing.T) {
 	}
 	if g.Ticket != ticket || g.Seconds != 20 {
 		t.Errorf("granted %+v", g)
+	}
+	p.say(signal.TypeStart, "3", "", signal.Start{Game: "pong"}) // did not hear of it
+	if e := p.next(signal.TypeGranted); e.ID != "3" || read[signal.Granted](t, e).Ticket != ticket {
+		t.Errorf("told %s for %q", e.Data, e.ID)
 	}
 	p.say(signal.TypeStart, "4", "", signal.Start{Game: "pong", Ticket: ticket})
 	p.refused("4", signal.CodeBadRequest) // without an offer
@@ -339,104 +342,5 @@ func TestFloodOfStarts(t *testing.T) {
 	}
 	if n := d.Stats().Refused["queue"]; n != 1 {
 		t.Errorf("%d are counted", n)
-	}
-}
-
-// Where players must be signed in, a page on an alternate host has no cookie: it
-// may resume what says who it is, and nothing else.
-func TestStranger(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := bare()
-		w := link("w", loose(), nil)
-		c.registry.enroll(w, games("pong"))
-		user := &signal.User{ID: "ann", Name: "Ann", Role: signal.RolePlayer}
-		sock := loose()
-		b := &browser{c: c, sock: sock, session: c.sessions.open(sock, "", nil), bucket: newBucket(9, 99, time.Now()), stranger: true}
-		if h := b.hello(); len(h.ICEServers) != 0 || h.User != nil {
-			t.Errorf("a stranger is greeted with %+v", h)
-		}
-		token := func(u *signal.User) []byte {
-			return encode(signal.TypeResume, "r", "", signal.Resume{Token: signal.MintToken(secret, signal.Session{
-				ID: "s", Worker: "w", Room: signal.NewID(), User: u, Expires: time.Now().Add(time.Hour).Unix(),
-			})})
-		}
-		for _, data := range [][]byte{
-			encode(signal.TypeStart, "r", "", signal.Start{Game: "pong", SDP: "v=0"}), encode(signal.TypeServers, "r", "", nil), token(nil),
-		} {
-			b.handle(t.Context(), data, nil)
-			if r := read[signal.Error](t, sock.sent(t, signal.TypeError)); r.Code != signal.CodeSignIn {
-				t.Errorf("told %+v", r)
-			}
-		}
-		b.handle(t.Context(), token(user), nil)
-		r := read[signal.Resumed](t, sock.sent(t, signal.TypeResumed))
-		if s, err := signal.VerifyToken(secret, r.Token, time.Now()); err != nil || s.User == nil || s.User.ID != "ann" {
-			t.Errorf("resumed with the token of %+v, %v", s, err)
-		}
-		other := &signal.User{ID: "bob", Name: "Bob", Role: signal.RolePlayer}
-		b.handle(t.Context(), token(other), nil)
-		if r := read[signal.Error](t, sock.sent(t, signal.TypeError)); r.Code != signal.CodeDenied {
-			t.Errorf("told %+v", r)
-		}
-		if n := c.Stats().Refused["sign-in"]; n != 3 {
-			t.Errorf("%d are counted", n)
-		}
-	})
-}
-
-func TestServers(t *testing.T) {
-	d := start(t, func(c *Config) { c.ICEServers = []signal.ICEServer{{URLs: []string{"stun:stun.example.org"}}} })
-	p := d.page()
-	p.say(signal.TypeServers, "1", "", nil)
-	e := p.next(signal.TypeServers)
-	if s := read[signal.Servers](t, e); e.ID != "1" || len(s.ICEServers) != 1 {
-		t.Errorf("servers %s for %q", e.Data, e.ID)
-	}
-}
-
-func TestInvitationsAtTheDoor(t *testing.T) {
-	d := start(t, nil)
-	room := signal.NewID()
-	w := d.worker(func(r *signal.Register) { r.Rooms = []signal.Room{{ID: room, Game: "pong"}} })
-	p := d.page()
-	mint := func(secret, room string, expires time.Duration) string {
-		return signal.MintInvite(secret, signal.Invitation{ID: signal.NewID(), Room: room, Expires: time.Now().Add(expires)})
-	}
-	token := func(secret, room string, expires time.Duration) string {
-		return signal.MintToken(secret, signal.Session{ID: "abc", Worker: w.id, Room: room, Expires: time.Now().Add(expires).Unix()})
-	}
-	good := mint(secret, room, time.Hour)
-	for name, test := range map[string]struct {
-		join signal.Join
-		code signal.Code
-	}{
-		"forged":              {signal.Join{Invite: mint("other", room, time.Hour)}, signal.CodeDenied},
-		"cut":                 {signal.Join{Invite: good[:len(good)-2]}, signal.CodeDenied},
-		"expired":             {signal.Join{Invite: mint(secret, room, -time.Second)}, signal.CodeExpired},
-		"of another room":     {signal.Join{Invite: mint(secret, signal.NewID(), time.Hour)}, signal.CodeDenied},
-		"oversized":           {signal.Join{Invite: strings.Repeat("x", signal.MaxToken+1)}, signal.CodeBadRequest},
-		"forged session":      {signal.Join{Token: token("other", room, time.Hour)}, signal.CodeDenied},
-		"of another's room":   {signal.Join{Token: token(secret, signal.NewID(), time.Hour)}, signal.CodeDenied},
-		"an invite for token": {signal.Join{Token: good}, signal.CodeDenied},
-	} {
-		test.join.Room, test.join.SDP = room, "v=0"
-		before := d.Stats().Refused[string(test.code)]
-		p.say(signal.TypeJoin, name[:2], "", test.join)
-		p.refused(name[:2], test.code)
-		if d.Stats().Refused[string(test.code)] != before+1 {
-			t.Errorf("%s: not counted", name)
-		}
-	}
-	for _, test := range []struct{ token, replaces string }{
-		{token(secret, room, time.Hour), "abc"}, {token(secret, room, -time.Hour), ""},
-	} {
-		p = d.page()
-		p.say(signal.TypeJoin, "j", "", signal.Join{Room: room, SDP: "v=0", Invite: good, Token: test.token, Replaces: "evil"})
-		e := w.next(signal.TypeJoin)
-		if j := read[signal.Join](t, e); j.Invite != good || j.Token != "" || j.Replaces != test.replaces {
-			t.Errorf("the worker is asked %+v", j)
-		}
-		w.yes(e, room)
-		p.next(signal.TypeAnswer)
 	}
 }

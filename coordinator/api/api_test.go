@@ -71,6 +71,21 @@ func TestHeadHasNoBody(t *testing.T) {
 	}
 }
 
+// TestHealthElsewhere: pages whose coordinator died look for another one.
+func TestHealthElsewhere(t *testing.T) {
+	for _, path := range []string{"/health", "/rooms", "/me", "/zones"} {
+		r := request("GET", path, "")
+		r.Header.Set("Origin", "https://a.example.org")
+		got, want := do(newHouse(), r).Header().Get("Access-Control-Allow-Origin"), ""
+		if path == "/health" {
+			want = "*"
+		}
+		if got != want {
+			t.Errorf("GET %s: Access-Control-Allow-Origin %q, want %q", path, got, want)
+		}
+	}
+}
+
 // TestCrossSite: another site's page has the cookie sent along by old browsers.
 func TestCrossSite(t *testing.T) {
 	changes := []*http.Request{

@@ -20,7 +20,10 @@ func (a *API) document(c *call) error {
 	return nil
 }
 
+// health may be asked by pages of other origins, without their cookies: those of
+// alternates look for a coordinator that lives.
 func (a *API) health(c *call) error {
+	c.rw.Header().Set("Access-Control-Allow-Origin", "*")
 	if err := a.cfg.Ready(); err != nil {
 		return refuse(http.StatusServiceUnavailable, codeStopping, err.Error())
 	}

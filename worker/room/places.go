@@ -124,7 +124,7 @@ func (r *Room) takeOver(e Entry, old *Member) *Member {
 		r.setHost(m)
 	}
 	old.pass = nil
-	r.dismiss(old, Leave{Reason: "the game goes on in a page that was opened later"}, 0)
+	r.dismiss(old, Leave{Reason: "the game goes on in a page that was opened later", Code: signal.CodeElsewhere}, 0)
 	r.arrived()
 	return m
 }

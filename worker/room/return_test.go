@@ -46,7 +46,7 @@ func TestTakeOver(t *testing.T) {
 			t.Errorf("the friend sees %+v", v)
 		}
 		close(screen.ended)
-		if l := <-left; l.Reason == "" || l.Again || l.Code != "" {
+		if l := <-left; l.Reason == "" || l.Again || l.Code != signal.CodeElsewhere {
 			t.Errorf("left with %+v", l)
 		}
 		if again.Player() != 1 {

@@ -80,7 +80,7 @@ func TestReloadAfterACrash(t *testing.T) {
 	if e.Type != signal.TypeAnswer || answer(t, e).Player != 1 {
 		t.Fatalf("the page is told %s %s", e.Type, e.Data)
 	}
-	if c, err := signal.Read[signal.Closed](p.link.want(signal.TypeClosed, "s1")); err != nil || c.Code != "" || c.Reason == "" {
+	if c, err := signal.Read[signal.Closed](p.link.want(signal.TypeClosed, "s1")); err != nil || c.Code != signal.CodeElsewhere || c.Reason == "" {
 		t.Errorf("the old one hears %+v, %v", c, err)
 	}
 	hears(t, page, "to be host", func(n roomNews) bool {

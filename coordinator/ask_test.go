@@ -213,7 +213,7 @@ func TestEnd(t *testing.T) {
 			w.no(e, signal.CodeNotFound)
 		}
 	})
-	d.registry.addRoom(d.registry.worker(all[1].id), room)
+	_ = d.registry.addRoom(d.registry.worker(all[1].id), room)
 	for name, test := range map[string]struct {
 		end  signal.End
 		want signal.Code

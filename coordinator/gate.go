@@ -75,7 +75,7 @@ func checkSecrets(secrets []string) error {
 
 // provesGate says whether a gate knows one of the secrets; all are tried
 // whichever fits.
-func (c *Coordinator) provesGate(nonce string, gate signal.Gate) bool {
+func (c *Coordinator) provesGate(nonce string, gate signal.Proof) bool {
 	fits := false
 	for _, secret := range *c.turnSecrets.Load() {
 		fits = signal.CheckMAC(secret, nonce, signal.RoleGate, gate.ID, gate.MAC) || fits
@@ -89,13 +89,17 @@ func (c *Coordinator) serveGate(rw http.ResponseWriter, r *http.Request) {
 		if e.Type != signal.TypeGate {
 			return nil, signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeGate, e.Type)
 		}
-		gate, err := signal.Read[signal.Gate](e)
+		proof, err := signal.Read[signal.Proof](e)
 		if err != nil {
 			return nil, err
 		}
-		if !c.provesGate(nonce, gate) {
+		if !c.provesGate(nonce, proof) {
 			return nil, signal.Errorf(signal.CodeDenied,
 				"the gate's secret is wrong: give turn and coordinator the same secrets.turn, or the same secrets.worker if that is empty")
+		}
+		gate, err := signal.Read[signal.Gate](e)
+		if err != nil {
+			return nil, err
 		}
 		return func(_ context.Context, sock *socket) { c.runGate(sock, gate) }, nil
 	})

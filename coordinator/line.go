@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -241,6 +242,7 @@ func (q *queue) dismiss(now time.Time) {
 		q.cancel(t, nil)
 		q.drop(t)
 	}
+	maps.DeleteFunc(q.missing, func(one wish, _ time.Time) bool { return !seen[one] }) // who left need not be missed
 	q.mu.Unlock()
 	for _, t := range hopeless {
 		q.c.sessions.dismiss(t, signal.AsError(why[t.wish]))

@@ -19,6 +19,7 @@ const (
 	otherHeads     = 64 // wishes behind them whose first ticket stands, too
 	placesAsked    = 64 // workers that a ticket stands at
 	maxWaitingEach = 16 // tickets of one public address
+	maxHeld        = 60 // seconds that a page may take to come, whatever a worker says
 )
 
 // wish is what a player waits for.
@@ -262,6 +263,7 @@ func (q *queue) hold(ctx context.Context, t *ticket, sock *socket, id string, w 
 
 // grant gives a ticket its place. q.mu is held.
 func (q *queue) grant(t *ticket, w *workerLink, r signal.Reserved, id string) {
+	r.Seconds = min(r.Seconds, maxHeld)
 	t.worker, t.until = w, time.Now().Add(time.Duration(r.Seconds)*time.Second)
 	q.tell(t, id)
 }
@@ -275,8 +277,8 @@ func (q *queue) tell(t *ticket, id string) {
 }
 
 // reserved hears that a worker grants a ticket that stood there. The first worker
-// counts; what others grant is given back.
-func (q *queue) reserved(w *workerLink, r signal.Reserved) {
+// counts; what others grant is given back. The error says that it was not asked.
+func (q *queue) reserved(w *workerLink, r signal.Reserved) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.byID[r.Ticket]
@@ -284,12 +286,17 @@ func (q *queue) reserved(w *workerLink, r signal.Reserved) {
 		if t == nil || t.worker.id != w.id {
 			w.post(signal.TypeCancel, "", signal.Cancel{Ticket: r.Ticket})
 		}
-		return
+		return nil
+	}
+	if _, asked := t.stands[w]; !asked {
+		w.post(signal.TypeCancel, "", signal.Cancel{Ticket: r.Ticket})
+		return signal.Errorf(signal.CodeDenied, "a place was granted that was not asked for")
 	}
 	q.cancel(t, w)
 	q.unline(t)
 	q.grant(t, w, r, "")
 	q.c.stats.granted(time.Since(t.begun))
+	return nil
 }
 
 // refused hears that a worker lets a ticket stand no more; id is the ticket's.

@@ -96,8 +96,9 @@ func (r *registry) takeOut(w *workerLink) {
 	r.askLibraries(time.Now())
 }
 
-// putRooms replaces a worker's rooms. r.mu is held.
-func (r *registry) putRooms(w *workerLink, rooms []signal.Room) {
+// putRooms replaces a worker's rooms. Those that another one has said before stay
+// with that one; answered is how many they are. r.mu is held.
+func (r *registry) putRooms(w *workerLink, rooms []signal.Room) (foreign int) {
 	for id := range w.rooms {
 		if r.rooms[id] == w {
 			delete(r.rooms, id)
@@ -105,30 +106,44 @@ func (r *registry) putRooms(w *workerLink, rooms []signal.Room) {
 	}
 	w.rooms = make(map[string]signal.Room, len(rooms))
 	for _, room := range rooms {
+		if owner := r.rooms[room.ID]; owner != nil && owner != w {
+			foreign++
+			continue
+		}
 		w.rooms[room.ID] = room
 		r.rooms[room.ID] = w
 	}
+	return foreign
 }
 
 // setRooms is what a worker says that it has. A link that has been replaced has
-// nothing to say any more.
-func (r *registry) setRooms(w *workerLink, rooms []signal.Room) {
+// nothing to say any more. The error says that some are another worker's.
+func (r *registry) setRooms(w *workerLink, rooms []signal.Room) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.workers[w.id] == w {
-		r.putRooms(w, rooms)
+	if r.workers[w.id] != w {
+		return nil
 	}
+	if foreign := r.putRooms(w, rooms); foreign > 0 {
+		return signal.Errorf(signal.CodeDenied, "%d of the rooms are another worker's", foreign)
+	}
+	return nil
 }
 
-// addRoom notes a room that a worker has just opened and not yet announced.
-func (r *registry) addRoom(w *workerLink, id string) {
+// addRoom notes a room that a worker has just opened and not yet announced. The
+// error says that it is another worker's.
+func (r *registry) addRoom(w *workerLink, id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if owner := r.rooms[id]; owner != nil && owner.id != w.id {
+		return signal.Errorf(signal.CodeFailed, "the worker answered with a room of another one")
+	}
 	if _, ok := w.rooms[id]; ok || r.workers[w.id] != w || len(w.rooms) >= signal.MaxRooms {
-		return
+		return nil
 	}
 	w.rooms[id] = signal.Room{ID: id}
 	r.rooms[id] = w
+	return nil
 }
 
 // worker is the link of a worker, nil if it is not connected.

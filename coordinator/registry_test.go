@@ -86,14 +86,14 @@ func TestRoomsAreIndexed(t *testing.T) {
 	if at(a) != w || at(b) != nil {
 		t.Error("the rooms of a Register")
 	}
-	r.addRoom(w, b)
+	_ = r.addRoom(w, b)
 	if view := r.roomsView(); at(b) != w || len(view) != 1 {
 		t.Errorf("a room that was just opened is entered, and listed when it is announced: %+v", view)
 	}
 	if _, ok := r.room(b); ok {
 		t.Error("nothing is known of it")
 	}
-	r.setRooms(w, []signal.Room{room(b)})
+	_ = r.setRooms(w, []signal.Room{room(b)})
 	want := roomView{ID: b, Game: "pong", Title: "Game pong", System: "nes", Worker: "w", Players: 1, Viewers: 2, Seats: 4, Closed: true}
 	if view, ok := r.room(b); at(a) != nil || at(b) != w || !ok || view != want || !slices.Equal(r.roomsView(), []roomView{want}) {
 		t.Errorf("%+v", view)
@@ -107,8 +107,8 @@ func TestRoomsAreIndexed(t *testing.T) {
 		t.Error("the rooms of the new link")
 	}
 	// What the old one still says counts for nothing.
-	r.setRooms(w, []signal.Room{room(b)})
-	r.addRoom(w, b)
+	_ = r.setRooms(w, []signal.Room{room(b)})
+	_ = r.addRoom(w, b)
 	if _, err := (&Coordinator{registry: r}).libraryFromWorker(w, full(games("golf"))); err != nil || r.knows("nobody") {
 		t.Error(err)
 	}

@@ -217,13 +217,15 @@ func (c *Coordinator) fail(s *session, id string, err error) {
 // enterRoom asks a worker for a join and answers the page. The session is busy already.
 func (c *Coordinator) enterRoom(ctx context.Context, s *session, w *workerLink, r request) {
 	answer, err := c.try(ctx, s, w, r, requestTimeout)
+	if err == nil {
+		err = c.registry.addRoom(w, answer.Room)
+	}
 	if err != nil {
 		c.log.Info("worker refused", "worker", w.id, "request", r.kind, "cause", err)
 		c.sessions.giveUp(s)
 		c.fail(s, r.id, err)
 		return
 	}
-	c.registry.addRoom(w, answer.Room)
 	c.sessions.finish(s, r.id, answer)
 }
 

@@ -2,8 +2,10 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -18,7 +20,12 @@ const (
 	roleRate         = 2_000            // messages a second, in the long run
 	roleBurst        = 20_000           // messages at once: all browsers of a worker begin anew
 	roleUnit         = 16 << 10         // bytes, each of which counts as a message more
+	complaintRate    = 1                // refused messages a second that are logged, in the long run
+	complaintBurst   = 20               // at once
 )
+
+// errRate says that a role was cut as it says too much.
+var errRate = errors.New("too many messages")
 
 // serveRole upgrades the connection of a worker or gate, sends the challenge
 // and gives the first message to prove, which answers what serves the role
@@ -30,7 +37,7 @@ func (c *Coordinator) serveRole(
 	from := addressOf(r)
 	log := c.log.With(slog.String("from", r.RemoteAddr), slog.String("path", r.URL.Path))
 	c.serveSocket(rw, r, &c.roles, func(ctx context.Context, sock *socket) {
-		proved, ok := c.strangers.enter(from, sock.done, handshakeTimeout)
+		proved, ok := c.letIn(from, sock)
 		if !ok {
 			c.stats.refuse("strangers")
 			sock.cut(websocket.CloseTryAgainLater, "too many that have not proved who they are")
@@ -64,11 +71,34 @@ func (c *Coordinator) serveRole(
 	})
 }
 
+// letIn has a socket wait until there is room for one more stranger. It is one
+// until proved is called, by the goroutine that reads.
+func (c *Coordinator) letIn(from address, sock *socket) (proved func(), ok bool) {
+	exit, ok := c.strangers.enter(from, sock.done, handshakeTimeout)
+	if !ok {
+		return nil, false
+	}
+	put := func() {}
+	sock.heavy = func() bool {
+		lifted, ok := c.strangers.lift(sock.done, handshakeTimeout)
+		if ok {
+			put = lifted
+		}
+		return ok
+	}
+	return sync.OnceFunc(func() {
+		sock.heavy = nil
+		put()
+		exit()
+	}), true
+}
+
 // hear reads from a role that has proved itself until its socket ends and
 // answers why it did. What handle, or the reading, has against a message is
 // logged and counted. A role that says too much is cut: it comes back.
 func (c *Coordinator) hear(sock *socket, log *slog.Logger, handle func(signal.Envelope) error) error {
-	bucket := newBucket(roleRate, roleBurst, time.Now())
+	now := time.Now()
+	bucket, complaints := newBucket(roleRate, roleBurst, now), newBucket(complaintRate, complaintBurst, now)
 	for {
 		data, err := sock.read()
 		if err != nil {
@@ -77,6 +107,7 @@ func (c *Coordinator) hear(sock *socket, log *slog.Logger, handle func(signal.En
 		if !bucket.take(1+float64(len(data)/roleUnit), time.Now()) {
 			c.stats.refuse("rate")
 			sock.cut(websocket.ClosePolicyViolation, "too many messages")
+			return errRate
 		}
 		e, err := signal.Decode(data, signal.MaxInternal)
 		if err == nil {
@@ -84,7 +115,9 @@ func (c *Coordinator) hear(sock *socket, log *slog.Logger, handle func(signal.En
 		}
 		if err != nil {
 			c.stats.refuse(string(signal.AsError(err).Code))
-			log.Warn("message of a role refused", "type", e.Type, "cause", err)
+			if complaints.take(1, time.Now()) {
+				log.Warn("message of a role refused", "type", signal.Clip(string(e.Type)), "cause", err)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ const (
 	maxDiscard   = 16 << 20        // bytes of one message that are read in order to refuse it
 	controlRate  = 5               // pings and pongs a second that are taken
 	controlBurst = 60
+	lightMessage = 64 << 10 // bytes of one that costs next to nothing
 )
 
 // pace is how often a socket pings, and how long nothing may come of the other
@@ -33,6 +35,9 @@ var errTooLarge = errors.New("message is too large")
 
 // errBinary says that a message was not text.
 var errBinary = errors.New("message is binary")
+
+// errHeavy says that there is no room for a message that is not light.
+var errHeavy = errors.New("no room for a large message")
 
 // errControl says that somebody does nothing but ping.
 var errControl = errors.New("too many control frames")
@@ -54,7 +59,9 @@ type socket struct {
 	done  chan struct{} // closed by cut
 	heard atomic.Int64  // ns since 1970, when the other side was heard last
 
-	control bucket // of the goroutine that reads
+	// Of the goroutine that reads.
+	control bucket
+	heavy   func() bool // whether a message over lightMessage may be read now; nil = any may
 
 	mu      sync.Mutex
 	queue   [][]byte // to be written
@@ -268,7 +275,7 @@ func (s *socket) read() ([]byte, error) {
 	}
 	// A buffer that is kept would be as large as the largest message, in each of
 	// many sockets that wait.
-	data, err := io.ReadAll(io.LimitReader(r, int64(s.limit)+1))
+	data, err := s.whole(r)
 	if err != nil {
 		return nil, fmt.Errorf("read message: %w", err)
 	}
@@ -287,4 +294,20 @@ func (s *socket) read() ([]byte, error) {
 		return nil, errBinary
 	}
 	return data, nil
+}
+
+// whole reads a message, of one that is too large a byte too many.
+func (s *socket) whole(r io.Reader) ([]byte, error) {
+	limit := int64(s.limit) + 1
+	if s.heavy == nil || limit <= lightMessage {
+		return io.ReadAll(io.LimitReader(r, limit))
+	}
+	data, err := io.ReadAll(io.LimitReader(r, lightMessage))
+	if err != nil || len(data) < lightMessage {
+		return data, err
+	}
+	if !s.heavy() {
+		return nil, errHeavy
+	}
+	return io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(data), r), limit))
 }

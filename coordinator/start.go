@@ -103,12 +103,14 @@ func (c *Coordinator) open(ctx context.Context, s *session, w *workerLink, t *ti
 	start.Ticket = t.id
 	r.payload = start
 	answer, err := c.try(ctx, s, w, r, patience)
+	if err == nil {
+		err = c.registry.addRoom(w, answer.Room)
+	}
 	if err != nil {
 		c.sessions.giveUp(s)
 		w.post(signal.TypeCancel, "", signal.Cancel{Ticket: t.id})
 		return err
 	}
-	c.registry.addRoom(w, answer.Room)
 	c.sessions.finish(s, r.id, answer)
 	return nil
 }

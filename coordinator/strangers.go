@@ -11,17 +11,20 @@ import (
 const (
 	maxLine     = 2_000
 	maxLineEach = 256 // from one address
+	maxHeavy    = 8   // of those inside that send a large message
 )
 
-// strangers are the sockets of roles that have not proved who they are. Each may
-// send one large message, so there are few of them at once; the others wait in
-// line. Its methods may be called concurrently.
+// strangers are the sockets of roles that have not proved who they are. There
+// are few of them at once, the others wait in line. Each may send one message, of
+// which very few are large at once: what comes with a proof is seldom. Its methods
+// may be called concurrently.
 type strangers struct {
 	limit, each int // at once, and of one address
 	mu          sync.Mutex
 	inside      int
 	held        map[address]int // of those inside
 	line        []*waiting      // who comes first is first
+	heavy       chan struct{}   // one for each that sends a large message
 }
 
 // waiting is a stranger in line.
@@ -31,7 +34,7 @@ type waiting struct {
 }
 
 func newStrangers(limit, perAddress int) *strangers {
-	return &strangers{limit: limit, each: perAddress, held: map[address]int{}}
+	return &strangers{limit: limit, each: perAddress, held: map[address]int{}, heavy: make(chan struct{}, maxHeavy)}
 }
 
 // enter counts one more in, until the func is called. It waits for its turn at
@@ -117,4 +120,17 @@ func (s *strangers) exit(from address) {
 		delete(s.held, from)
 	}
 	s.admit()
+}
+
+// lift waits at most patience for room for a large message; put gives it back.
+func (s *strangers) lift(gone <-chan struct{}, patience time.Duration) (put func(), ok bool) {
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	select {
+	case s.heavy <- struct{}{}:
+		return func() { <-s.heavy }, true
+	case <-gone:
+	case <-timeout.C:
+	}
+	return nil, false
 }

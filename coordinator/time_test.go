@@ -54,7 +54,7 @@ func TestSilentWorker(t *testing.T) {
 			if r := read[signal.Cancel](t, w.sock.sent(t, signal.TypeCancel)); r.Ticket != first.Ticket {
 				t.Errorf("%s was cancelled", r.Ticket)
 			}
-			c.queue.reserved(w, signal.Reserved{Ticket: first.Ticket, Seconds: 9}) // late
+			_ = c.queue.reserved(w, signal.Reserved{Ticket: first.Ticket, Seconds: 9}) // late
 			again := read[signal.Reserve](t, w.sock.sent(t, signal.TypeReserve))
 			if !again.Wait || again.Ticket == first.Ticket || again.Since != first.Since {
 				t.Errorf("after %+v it is asked %+v", first, again)

@@ -234,7 +234,7 @@ func TestGrantExpires(t *testing.T) {
 		}
 		synctest.Wait()
 		w.sock.sent(t, signal.TypeReserve)
-		c.queue.reserved(w, signal.Reserved{Ticket: k.id, Seconds: 5})
+		_ = c.queue.reserved(w, signal.Reserved{Ticket: k.id, Seconds: 5})
 		page.sent(t, signal.TypeQueued)
 		page.sent(t, signal.TypeGranted)
 		time.Sleep(5*time.Second + 2*sayPeriod)

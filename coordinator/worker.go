@@ -64,13 +64,17 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 		if e.Type != signal.TypeRegister {
 			return nil, signal.Errorf(signal.CodeBadRequest, "the first message here is %q, not %q", signal.TypeRegister, e.Type)
 		}
-		reg, err := signal.Read[signal.Register](e)
+		proof, err := signal.Read[signal.Proof](e)
 		if err != nil {
 			return nil, err
 		}
-		if !signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, reg.ID, reg.MAC) {
+		if !signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, proof.ID, proof.MAC) {
 			return nil, signal.Errorf(signal.CodeDenied,
 				"the worker's secret is wrong: give worker and coordinator the same secrets.worker")
+		}
+		reg, err := signal.Read[signal.Register](e)
+		if err != nil {
+			return nil, err
 		}
 		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg) }, nil
 	})
@@ -107,8 +111,7 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 		})
 	case signal.TypeRooms:
 		return take(e, func(rooms signal.Rooms) error {
-			c.registry.setRooms(w, rooms.Rooms)
-			return nil
+			return c.registry.setRooms(w, rooms.Rooms)
 		})
 	case signal.TypeLoad:
 		return take(e, func(load signal.Load) error {
@@ -126,8 +129,7 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 			return nil
 		}
 		return take(e, func(held signal.Reserved) error { // of a request that stood
-			c.queue.reserved(w, held)
-			return nil
+			return c.queue.reserved(w, held)
 		})
 	case signal.TypeAnswer, signal.TypeSessions, signal.TypeInvited, signal.TypeDone:
 		if !w.resolve(e) {

@@ -51,6 +51,7 @@ Usage:
                                 ops.address, whether it is ready; exit code 1 if not
   cloudretro check turn [flags] find out whether a TURN server relays, and if not, which leg
                                 of the way fails, why, and what helps; exit code 1 then
+  cloudretro loadgen [flags]    load coordinators with simulated workers and browsers, and report
   cloudretro version            print the version
 
 Flags:
@@ -70,6 +71,24 @@ Flags of check turn:
   --duration, --bitrate  of the data that is relayed (default 2s, 5000000 bit/s)
   --json              print the findings as JSON
 
+Flags of loadgen:
+  --coordinators HOST:PORT,...  that are loaded: workers join all, browsers spread over them
+  --spawn N           start N coordinators on this machine instead (--cpu 0 pins each to core 0)
+  --secret SECRET     secrets.worker (default: the configuration's)
+  --workers N, --places N       simulated workers (default 0), and games at once of each (8)
+  --libraries N, --zones N      different libraries and zones among them (1, 0)
+  --browsers N        browsers that are connected and idle
+  --starts N, --rate N          browsers that come, start a game and leave, and how many a second
+                      (default: all at once)
+  --hold DURATION     how long they play, half of it more or less (2s)
+  --game ID           that they start (default: the simulated workers')
+  --media N           of the starts, how many with picture by WebRTC (0)
+  --ramp DURATION     over which workers and idle browsers come (5s); then --calm passes (3s)
+  --duration DURATION after which it ends in any case (5m, at most 1h)
+  --pid PID, --ops HOST:PORT    of coordinators whose memory and CPU are reported; may be given again
+  --name TEXT         of the case in the report
+  --json              print the report as a line of JSON for each figure
+
 Every key is also an environment variable: CLOUDRETRO_ and its path in capitals.
   cloudretro --set coordinator.server.address=:80
   CLOUDRETRO_COORDINATOR_SERVER_ADDRESS=:80 cloudretro
@@ -77,12 +96,13 @@ Every key is also an environment variable: CLOUDRETRO_ and its path in capitals.
 
 // arguments is a parsed command line.
 type arguments struct {
-	command  string // "", config, health, check, version or help
+	command  string // "", config, health, check, loadgen, version or help
 	roles    roles
 	files    []string
 	set      []string
 	defaults bool
 	check    checkArguments
+	load     loadArguments
 }
 
 // parse reads a command line; flags may stand before and after the command.
@@ -108,17 +128,10 @@ func parse(args []string) (arguments, error) {
 		if a.command != "" {
 			return a, usageError{fmt.Sprintf("unexpected %q after %q", flags.Arg(0), a.command)}
 		}
-		a.command, args = flags.Arg(0), flags.Args()[1:]
-		if a.command == "check" {
-			a.check.register(flags)
-			if len(args) > 0 && args[0] == "turn" {
-				args = args[1:]
-				a.check.turn = true
-			}
-		}
+		a.command, args = flags.Arg(0), a.more(flags, flags.Args())
 	}
-	if !slices.Contains([]string{"", "config", "health", "check", "version", "help"}, a.command) {
-		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, check turn, version and help", a.command)}
+	if !slices.Contains([]string{"", "config", "health", "check", "loadgen", "version", "help"}, a.command) {
+		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, check turn, loadgen, version and help", a.command)}
 	}
 	if a.command == "check" {
 		if err := a.check.complete(); err != nil {
@@ -128,6 +141,22 @@ func parse(args []string) (arguments, error) {
 	var err error
 	a.roles, err = parseRoles(role)
 	return a, err
+}
+
+// more adds the flags of a command, and answers the arguments that follow it.
+func (a *arguments) more(flags *flag.FlagSet, args []string) []string {
+	command, args := args[0], args[1:]
+	switch command {
+	case "loadgen":
+		a.load.register(flags)
+	case "check":
+		a.check.register(flags)
+		if len(args) > 0 && args[0] == "turn" {
+			args = args[1:]
+			a.check.turn = true
+		}
+	}
+	return args
 }
 
 func appendTo(list *[]string) func(string) error {
@@ -195,6 +224,8 @@ func (p program) main(ctx context.Context, args []string) error {
 		return health(ctx, cfg.Ops.Address)
 	case "check":
 		return p.checkTURN(ctx, a.check, cfg)
+	case "loadgen":
+		return p.generateLoad(ctx, a.load, cfg)
 	}
 	return p.play(ctx, cfg, a.roles)
 }

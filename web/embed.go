@@ -13,7 +13,7 @@ import (
 	"io/fs"
 )
 
-//go:embed index.html signin.html manifest.json app style icons
+//go:embed index.html admin.html signin.html manifest.json app style icons
 var files embed.FS
 
 // Files is the page as a read-only file system with index.html at its root. It

@@ -16,6 +16,8 @@ type commands struct {
 	profile media.Profile
 	bitrate int // 0 = never set
 	key     bool
+	order   wire.Type     // TypeSave or TypeLoad, 0 = none
+	payload []byte        // of the order
 	toldP   media.Profile // what the core process knows
 	toldB   int
 }
@@ -40,6 +42,10 @@ func (c *commands) setBitrate(bps int) {
 	}
 }
 
+func (c *commands) setOrder(t wire.Type, payload []byte) {
+	c.change(func() { c.order, c.payload = t, payload })
+}
+
 func (c *commands) change(f func()) {
 	c.mu.Lock()
 	f()
@@ -51,11 +57,12 @@ func (c *commands) change(f func()) {
 }
 
 // begin puts what holds now into the video settings of a new core process,
-// which needs no key frame: its first picture is one.
+// which needs no key frame: its first picture is one. An order was for the one
+// before.
 func (c *commands) begin(v *VideoSpec) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.key = false
+	c.key, c.order = false, 0
 	c.toldP, c.toldB = c.profile, c.bitrate
 	v.Profile, v.MaxBitrate = c.profile, c.bitrate
 }
@@ -64,8 +71,10 @@ func (c *commands) begin(v *VideoSpec) {
 func (c *commands) flush(send func(t wire.Type, payload []byte) error) error {
 	c.mu.Lock()
 	key, profile, bitrate := c.key, c.profile, c.bitrate
+	order, payload := c.order, c.payload
 	newProfile, newBitrate := profile != c.toldP, bitrate != c.toldB
 	c.key, c.toldP, c.toldB = false, profile, bitrate
+	c.order, c.payload = 0, nil
 	c.mu.Unlock()
 	if newProfile {
 		if err := send(wire.TypeProfile, wire.AppendUint32(nil, uint32(profile))); err != nil {
@@ -78,7 +87,12 @@ func (c *commands) flush(send func(t wire.Type, payload []byte) error) error {
 		}
 	}
 	if key {
-		return send(wire.TypeKeyFrame, nil)
+		if err := send(wire.TypeKeyFrame, nil); err != nil {
+			return err
+		}
+	}
+	if order != 0 {
+		return send(order, payload)
 	}
 	return nil
 }

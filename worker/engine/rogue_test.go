@@ -46,6 +46,9 @@ func rogueMain(what string) int {
 	if !early {
 		r.ready()
 	}
+	if what, ok := strings.CutPrefix(what, "outcome-"); ok {
+		return r.answerOrders(what)
+	}
 	return r.misbehave(what)
 }
 

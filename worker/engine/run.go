@@ -33,6 +33,7 @@ type Engine struct {
 	sharedNetwork error // why this host gives no network namespaces; Run's only
 	logDropped    atomic.Uint64
 	commands      commands
+	orders        orders
 
 	mu       sync.Mutex
 	memory   *shm.Memory // nil while Run does not run

@@ -61,10 +61,12 @@ func (s *session) serve(ctx context.Context) error {
 	err = s.load(p)
 	if err == nil {
 		ready = time.Now()
+		e.orders.open(s.memory)
 		memory := e.memory
 		helpers.Go(func() { p.watch(ctx, memory.Progress, e.cfg.HangTimeout) })
 		helpers.Go(func() { e.tell(p) })
 		err = s.receive(ctx, p)
+		e.orders.close()
 	}
 	if ctx.Err() == nil {
 		p.lingerThenKill()
@@ -199,6 +201,8 @@ func (s *session) dispatch(t wire.Type, payload []byte) error {
 		e.sink.Event(Event{Kind: EventMessage, Info: s.info, Text: text})
 	case wire.TypeStats:
 		return e.account(payload, s.flow.total)
+	case wire.TypeOutcome:
+		return s.settle(payload)
 	case wire.TypeFailed:
 		return failure(payload)
 	case wire.TypeEnded:
@@ -206,6 +210,16 @@ func (s *session) dispatch(t wire.Type, payload []byte) error {
 	default:
 		return fmt.Errorf("%w: unknown message %d", wire.ErrProtocol, t)
 	}
+	return nil
+}
+
+// settle takes what became of an order.
+func (s *session) settle(payload []byte) error {
+	out, err := wire.ParseOutcome(payload)
+	if err != nil {
+		return err
+	}
+	s.engine.orders.answered(out)
 	return nil
 }
 

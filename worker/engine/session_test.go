@@ -103,6 +103,7 @@ func FuzzDispatch(f *testing.F) {
 	f.Add(byte(wire.TypeAudio), append(wire.AppendAudioHeader(nil, &media.Packet{Duration: 1}), 1))
 	f.Add(byte(wire.TypeStats), (&wire.Stats{}).Append(nil))
 	f.Add(byte(wire.TypeFailed), []byte("\xff"))
+	f.Add(byte(wire.TypeOutcome), wire.Outcome{Order: wire.Order{ID: 1, Size: 1 << 31}, Text: "\xff"}.Append(nil))
 	f.Add(byte(0), []byte{})
 	f.Fuzz(func(t *testing.T, kind byte, payload []byte) {
 		s, rec := newSession(t)

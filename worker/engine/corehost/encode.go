@@ -13,12 +13,14 @@ import (
 	"github.com/cloudretro/cloudretro/worker/engine/wire"
 )
 
-// wishes are what the worker wants of the encoders. The goroutine that reads
-// the socket sets them, the encoders take them before the next picture.
+// wishes are what the worker wants. The goroutine that reads the socket sets
+// them, the encoders take them before the next picture, the ticker takes the
+// order before the next frame.
 type wishes struct {
 	key     atomic.Bool
 	profile atomic.Int32 // 1 + media.Profile, 0 = no wish
 	bitrate atomic.Uint32
+	order   atomic.Pointer[order]
 }
 
 // encoders is the second half of a core process: it takes from the handoff,
@@ -76,6 +78,12 @@ func (e *encoders) encode(b *batch) error {
 	}
 	for _, text := range b.texts {
 		if err := e.send(wire.TypeMessage, wire.CleanText(text, wire.MaxText)); err != nil {
+			return err
+		}
+	}
+	for _, o := range b.outcomes {
+		e.buf = o.Append(wire.Begin(e.buf[:0], wire.TypeOutcome))
+		if err := e.write(e.buf); err != nil {
 			return err
 		}
 	}

@@ -10,8 +10,9 @@ import (
 
 // Bounds of what waits between the machine and the encoders.
 const (
-	maxSoundWaiting = 400000 * media.Channels // samples, a second of the fastest machine
-	maxTextsWaiting = 16
+	maxSoundWaiting    = 400000 * media.Channels // samples, a second of the fastest machine
+	maxTextsWaiting    = 16
+	maxOutcomesWaiting = 4 // a worker waits for one at a time
 )
 
 // tick is what the machine's side hands over after each frame, besides picture
@@ -21,16 +22,18 @@ type tick struct {
 	pts    time.Duration // when the frame was due
 	end    time.Duration // when the next one is due
 	jumped bool          // the clock was set anew: the timeline goes on at pts
+	done   *wire.Outcome // of an order before this frame, nil = there was none
 }
 
 // batch is what the encoders take at once: the newest picture and all sound.
 type batch struct {
 	tick
-	start   time.Duration  // if jumped: where the timeline goes on
-	picture *media.Picture // nil = the last one again; valid until the next take
-	sound   []int16        // valid until the next take
-	texts   []string
-	stats   wire.Stats // of the machine's side
+	start    time.Duration  // if jumped: where the timeline goes on
+	picture  *media.Picture // nil = the last one again; valid until the next take
+	sound    []int16        // valid until the next take
+	texts    []string
+	outcomes []wire.Outcome
+	stats    wire.Stats // of the machine's side
 }
 
 // handoff is the one place where the machine's goroutine and the encoders'
@@ -80,6 +83,9 @@ func (h *handoff) put(t tick, out *output, stats *wire.Stats) {
 			w.texts = append(w.texts, text)
 		}
 	}
+	if t.done != nil && len(w.outcomes) < maxOutcomesWaiting {
+		w.outcomes = append(w.outcomes, *t.done)
+	}
 	h.pending = true
 	h.mu.Unlock()
 	select {
@@ -96,14 +102,14 @@ func (h *handoff) take(b *batch) bool {
 	if !h.pending {
 		return false
 	}
-	sound, texts := b.sound[:0], b.texts[:0]
+	sound, texts, outcomes := b.sound[:0], b.texts[:0], b.outcomes[:0]
 	*b = h.waiting
 	b.stats.DroppedPictures, b.stats.DroppedSamples = h.dropped, h.lost
 	if h.fresh {
 		b.picture = &h.pictures[h.back]
 		h.back = 1 - h.back
 	}
-	h.waiting = batch{sound: sound, texts: texts}
+	h.waiting = batch{sound: sound, texts: texts, outcomes: outcomes}
 	h.pending, h.fresh = false, false
 	return true
 }

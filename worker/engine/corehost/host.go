@@ -113,6 +113,10 @@ func listen(r *wire.Reader, w *wishes) error {
 			if bps, err := wire.ParseUint32(payload); err == nil {
 				w.bitrate.Store(bps)
 			}
+		case wire.TypeSave, wire.TypeLoad:
+			if o, err := wire.ParseOrder(payload); err == nil {
+				w.order.Store(&order{o, t == wire.TypeLoad})
+			}
 		case wire.TypeStop:
 			return errStop
 		default:
@@ -132,7 +136,7 @@ func work(ctx context.Context, cfg *Config, start wire.Start, w *wishes, clk clo
 	if err != nil {
 		return refuse(cfg, err)
 	}
-	t := &ticker{machine: m, memory: cfg.Memory, handoff: newHandoff(), clock: clk, log: cfg.Logger}
+	t := &ticker{machine: m, memory: cfg.Memory, handoff: newHandoff(), clock: clk, log: cfg.Logger, orders: &w.order}
 	e, err := newEncoders(&start.Spec, m.traits(), c)
 	if err != nil {
 		return refuse(cfg, errors.Join(err, m.close()))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudretro/cloudretro/worker/engine/shm"
@@ -32,6 +33,7 @@ type ticker struct {
 	schedule schedule
 	pads     [shm.Ports]shm.Pad
 	out      output
+	orders   *atomic.Pointer[order]
 	stats    wire.Stats
 	jumped   bool
 
@@ -66,31 +68,32 @@ func (t *ticker) frame() error {
 	if began-due > t.schedule.period()/2 {
 		t.stats.LateTicks++
 	}
+	done := t.obey()
 	t.memory.ReadPads(&t.pads)
 	if err := t.machine.step(&t.pads, &t.out); err != nil {
 		return fmt.Errorf("run machine: %w", err)
 	}
-	done := t.clock.now()
+	ran := t.clock.now()
 	t.stats.Ticks++
-	t.stats.RunTime += uint64(done - began)
+	t.stats.RunTime += uint64(ran - began)
 	t.memory.Advance()
 
 	traits := t.machine.traits()
 	t.schedule.setRate(traits.fps)
 	t.schedule.n++
-	t.handoff.put(tick{traits: traits, pts: due, end: t.schedule.at(0), jumped: t.jumped}, &t.out, &t.stats)
+	t.handoff.put(tick{traits: traits, pts: due, end: t.schedule.at(0), jumped: t.jumped, done: done}, &t.out, &t.stats)
 	t.jumped = false
 	if t.out.ended {
 		return errEnded
 	}
-	if done >= t.nextSnapshot && done < t.schedule.at(0) {
-		t.snapshot(done)
+	if ran >= t.nextSnapshot && ran < t.schedule.at(0) {
+		t.snapshot(ran)
 	}
 	return nil
 }
 
-// snapshot saves the machine's state in the shared memory.
-func (t *ticker) snapshot(now time.Duration) {
+// snapshot saves the machine's state in the shared memory; false if it cannot.
+func (t *ticker) snapshot(now time.Duration) bool {
 	size, err := t.memory.WriteSnapshot(t.machine.serialize)
 	took := t.clock.now() - now
 	t.nextSnapshot = now + max(snapshotEvery, took*snapshotShare)
@@ -99,11 +102,12 @@ func (t *ticker) snapshot(now time.Duration) {
 			t.log.Warn("no snapshot: after a crash the game begins anew", "error", err)
 			t.snapshotWrong = true
 		}
-		return
+		return false
 	}
 	t.stats.Snapshots++
 	t.stats.SnapshotBytes = uint64(size)
 	t.stats.SnapshotTime += uint64(took)
+	return true
 }
 
 // restore brings the machine to the newest snapshot and returns its sequence

@@ -1,6 +1,7 @@
 // Package shm is the memory that a worker shares with a core process: the
 // controllers (the worker writes), a sign of life and the last two snapshots of
-// the machine (the core process writes).
+// the machine (the core process writes), and a place through which states go from
+// one to the other when a player saves or loads.
 //
 // It outlives the core process, which is how the next one goes on from the
 // snapshot. The worker maps only the first page of it; nothing in it is trusted
@@ -8,7 +9,7 @@
 // shrink it under the worker's feet.
 //
 // Layout: one page with the control block, one page with the headers of the two
-// snapshots, then the two snapshots.
+// snapshots, then the two snapshots and the state on its way, all of one size.
 package shm
 
 import (
@@ -25,13 +26,14 @@ const (
 	controlSize = pageSize
 	headersSize = pageSize
 	fixedSize   = controlSize + headersSize
+	slots       = 3 // two snapshots and the state on its way
 )
 
 // MaxSnapshot bounds the room for one snapshot, bytes.
 const MaxSnapshot = 1 << 30
 
-// magic is the first word of the control block: the layout below, version 1.
-const magic = 0x3130_6d73_5243
+// magic is the first word of the control block: the layout below, version 2.
+const magic = 0x3230_6d73_5243
 
 // ErrLayout says that a file is not such a memory.
 var ErrLayout = errors.New("not the shared memory of a core process")
@@ -49,6 +51,7 @@ type Memory struct {
 	data    []byte // the mapping
 	control *control
 	slots   []slot // nil on the worker's side
+	transit []byte // nil on the worker's side
 }
 
 // The control block and the headers fit their pages.
@@ -67,7 +70,7 @@ func Create(snapshot int) (*Memory, *os.File, error) {
 	if snapshot < 0 || snapshot > MaxSnapshot {
 		return nil, nil, fmt.Errorf("create shared memory: snapshot of %d bytes is not within 0..%d", snapshot, MaxSnapshot)
 	}
-	file, err := createSealed(fixedSize + 2*roundUp(snapshot))
+	file, err := createSealed(fixedSize + slots*roundUp(snapshot))
 	if err != nil {
 		return nil, nil, fmt.Errorf("create shared memory: %w", err)
 	}
@@ -89,7 +92,7 @@ func Open(file *os.File) (*Memory, error) {
 		return nil, fmt.Errorf("open shared memory: %w", err)
 	}
 	size := st.Size()
-	if size < fixedSize || size > fixedSize+2*MaxSnapshot || (size-fixedSize)%(2*pageSize) != 0 {
+	if size < fixedSize || size > fixedSize+slots*MaxSnapshot || (size-fixedSize)%(slots*pageSize) != 0 {
 		return nil, fmt.Errorf("open shared memory: %w: %d bytes", ErrLayout, size)
 	}
 	data, err := mapFile(file, int(size))
@@ -111,7 +114,7 @@ func newMemory(data []byte) *Memory {
 // Close unmaps the memory; nothing else may be called afterwards but Close.
 func (m *Memory) Close() error {
 	data := m.data
-	m.data, m.control, m.slots = nil, nil, nil
+	m.data, m.control, m.slots, m.transit = nil, nil, nil, nil
 	if data == nil {
 		return nil
 	}

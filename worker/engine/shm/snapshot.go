@@ -26,12 +26,13 @@ var ErrNoSnapshot = errors.New("no snapshot")
 
 func (m *Memory) mapSlots() {
 	headers := (*[2]header)(unsafe.Pointer(&m.data[controlSize]))
-	size := (len(m.data) - fixedSize) / 2
-	m.slots = make([]slot, 2)
-	for i := range m.slots {
+	size := (len(m.data) - fixedSize) / slots
+	part := func(i int) []byte {
 		from := fixedSize + i*size
-		m.slots[i] = slot{&headers[i], m.data[from : from+size : from+size]}
+		return m.data[from : from+size : from+size]
 	}
+	m.slots = []slot{{&headers[0], part(0)}, {&headers[1], part(1)}}
+	m.transit = part(slots - 1)
 }
 
 // SnapshotSize is the largest snapshot there is room for, 0 on the worker's side.

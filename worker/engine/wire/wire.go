@@ -36,6 +36,7 @@ const (
 	TypeFailed                  // text; the game cannot be loaded, the process ends
 	TypeStats                   // Stats, once a second
 	TypeEnded                   // empty; the machine switched itself off, the process ends
+	TypeOutcome                 // Outcome of TypeSave or TypeLoad
 )
 
 // Messages of a worker to a core process.
@@ -45,6 +46,8 @@ const (
 	TypeProfile                   // Uint32: a media.Profile
 	TypeBitrate                   // Uint32: bit/s
 	TypeStop                      // empty; end in order
+	TypeSave                      // Order: put the machine's state into the shared memory
+	TypeLoad                      // Order: bring the machine to the state in the shared memory
 )
 
 // ErrProtocol says that the other side does not keep to the protocol.

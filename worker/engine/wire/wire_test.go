@@ -314,6 +314,8 @@ func FuzzReader(f *testing.F) {
 	f.Add(message(f, TypeAudio, append(AppendAudioHeader(nil, &media.Packet{Duration: 1}), 1)))
 	f.Add(message(f, TypeStats, (&Stats{}).Append(nil)))
 	f.Add(message(f, TypeFailed, []byte("no")))
+	f.Add(message(f, TypeOutcome, Outcome{Order: Order{1, 2, 3}, Text: "no"}.Append(nil)))
+	f.Add(message(f, TypeLoad, Order{1, 2, 3}.Append(nil)))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		r := NewReader(iotest.HalfReader(bytes.NewReader(stream)), 1<<16)
@@ -356,6 +358,12 @@ func parseAny(t *testing.T, kind Type, payload []byte) {
 		}
 	case TypeProfile, TypeBitrate:
 		_, _ = ParseProfile(payload)
+	case TypeOutcome:
+		if o, err := ParseOutcome(payload); err == nil && (!utf8.ValidString(o.Text) || len(o.Text) > MaxText) {
+			t.Errorf("unclean text passed: %q", o.Text)
+		}
+	case TypeSave, TypeLoad:
+		_, _ = ParseOrder(payload)
 	}
 }
 

@@ -84,6 +84,9 @@ func (c *Coordinator) serveSocket(rw http.ResponseWriter, r *http.Request, k *cl
 		defer leave()
 		defer c.recovered()
 		sock.serve(ctx, run)
+		if sock.lagged() {
+			c.stats.refuse("slow")
+		}
 	}()
 }
 

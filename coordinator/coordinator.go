@@ -234,7 +234,7 @@ func (c *Coordinator) sweep(ctx context.Context) {
 // routes are all there is to reach; sockets last until ctx ends.
 func (c *Coordinator) routes(ctx, roles context.Context) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", readOnly(c.servePage))
+	mux.Handle("/", c.readOnly(c.servePage))
 	c.door.Routes(mux)
 	rest := newAPI(c)
 	mux.Handle(api.Prefix, rest)
@@ -246,9 +246,10 @@ func (c *Coordinator) routes(ctx, roles context.Context) http.Handler {
 
 // readOnly refuses what would change something. The page's pattern must not name
 // its methods: one that does is not more general than those of the API.
-func readOnly(serve http.HandlerFunc) http.Handler {
+func (c *Coordinator) readOnly(serve http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			c.stats.refuse("method")
 			rw.Header().Set("Allow", "GET, HEAD")
 			http.Error(rw, "there is nothing here to change", http.StatusMethodNotAllowed)
 			return

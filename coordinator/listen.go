@@ -78,8 +78,11 @@ func (c *Coordinator) LocalAddr() net.Addr {
 // server is an HTTP server that slow clients cannot hold up: TLS handshakes too
 // have headerTimeout, as net/http bounds them by the shortest of these times.
 func (c *Coordinator) server(ctx context.Context, handler http.Handler) *http.Server {
+	seen := newVisits(c.stats.refuse)
 	return &http.Server{
-		Handler:           handler,
+		Handler:           seen.served(handler),
+		ConnContext:       seen.come,
+		ConnState:         seen.changed,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       requestLimit,
 		WriteTimeout:      responseLimit,

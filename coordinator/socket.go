@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -235,11 +236,26 @@ func (s *socket) writeOut() {
 			return
 		}
 		if err != nil {
-			s.cut(websocket.CloseAbnormalClosure, "the connection failed")
+			s.fail(err)
 			s.close()
 			return
 		}
 	}
+}
+
+// fail ends the socket as a write failed.
+func (s *socket) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slow = s.slow || !s.ended && errors.Is(err, os.ErrDeadlineExceeded)
+	s.end(websocket.CloseAbnormalClosure, "the connection failed")
+}
+
+// lagged says whether the socket ended as the other side read too slowly.
+func (s *socket) lagged() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.slow
 }
 
 // writeClose writes the close frame, unless the other side reads too slowly for

@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 
@@ -116,6 +117,8 @@ func (c *call) read(into any) error {
 		return refuse(http.StatusRequestEntityTooLarge, codeTooLarge, "the body has more than "+strconv.Itoa(maxBody)+" bytes")
 	case errors.Is(err, io.EOF):
 		return nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(http.StatusRequestTimeout, codeSlow, "the body came too slowly")
 	case err != nil:
 		return refuse(http.StatusBadRequest, codeBadRequest, "the body is not the JSON that openapi.json describes")
 	}

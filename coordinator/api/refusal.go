@@ -19,6 +19,7 @@ const (
 	codeRate       = "requests"
 	codeCrossSite  = "cross-site"
 	codeStopping   = "stopping"
+	codeSlow       = "slow"
 )
 
 // Error is what every refusal says.

@@ -14,6 +14,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
@@ -160,6 +161,8 @@ func (d *Door) read(rw http.ResponseWriter, r *http.Request, into any) bool {
 	switch {
 	case errors.As(err, &large):
 		d.refuse(rw, http.StatusRequestEntityTooLarge, "too-large", "that is too much to read")
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		d.refuse(rw, http.StatusRequestTimeout, "slow", "that came too slowly")
 	case err != nil || json.Unmarshal(data, into) != nil:
 		d.refuse(rw, http.StatusBadRequest, "bad-request", "this is not what a page of ours would send")
 	default:

@@ -61,6 +61,9 @@ func Decode(data []byte, limit int) (Envelope, error) {
 	if len(data) > limit {
 		return Envelope{}, Errorf(CodeTooLarge, "the message has %d bytes, at most %d are taken", len(data), limit)
 	}
+	if objects(data) > maxObjects {
+		return Envelope{}, Errorf(CodeTooLarge, "the message has more than %d objects", maxObjects)
+	}
 	var e Envelope
 	if err := json.Unmarshal(data, &e); err != nil {
 		return Envelope{}, Errorf(CodeBadRequest, "the message is not the JSON object that is expected: %v", err)
@@ -78,6 +81,29 @@ func Decode(data []byte, limit int) (Envelope, error) {
 		return e, Errorf(CodeBadRequest, "session is malformed")
 	}
 	return e, nil
+}
+
+// maxObjects bounds those of one message. Two bytes may be one, which takes fifty
+// times as many when it is read; no list of ours is longer.
+const maxObjects = MaxGames + 1_000
+
+// objects is how many there are in JSON; what stands in texts is none.
+func objects(data []byte) (n int) {
+	if len(data) <= 2*maxObjects {
+		return 0 // there cannot be too many
+	}
+	text := false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case c == '"':
+			text = !text
+		case text && c == '\\':
+			i++
+		case !text && c == '{':
+			n++
+		}
+	}
+	return n
 }
 
 // Encode makes one message. A nil payload leaves data out; anything else must

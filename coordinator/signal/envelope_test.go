@@ -169,3 +169,20 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 }
+
+// A message of very many small objects would take a hundred times its size.
+func TestDecodeBoundsObjects(t *testing.T) {
+	message := func(n int) []byte {
+		return []byte(`{"v":1,"type":"rooms","data":{"rooms":[` + strings.Repeat("{},", n) + `{"id":"{\"{\\"}]}}`)
+	}
+	if _, err := Decode(message(maxObjects-3), MaxInternal); err != nil {
+		t.Error(err)
+	}
+	if _, err := Decode(message(maxObjects-2), MaxInternal); AsError(err).Code != CodeTooLarge {
+		t.Errorf("one too many: %v", err)
+	}
+	text := []byte(`{"v":1,"type":"error","data":"` + strings.Repeat("{", 3*maxObjects) + `"}`)
+	if _, err := Decode(text, MaxInternal); err != nil {
+		t.Errorf("text: %v", err)
+	}
+}

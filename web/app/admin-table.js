@@ -22,7 +22,7 @@ const aside = (text) => text && h('span', { class: 'visually-hidden' }, ` ${text
 /** What stands in a cell, see columns of admin-model.js. */
 function draw(cell) {
   const inner = [aside(cell.before), cell.text, aside(cell.say)];
-  let main = h('span', { class: cell.state ? `state ${cell.state}` : cell.faint && 'faint' }, inner);
+  let main = h('span', { class: cell.state ? `light ${cell.state}` : cell.faint && 'faint' }, inner);
   if (cell.href) main = h('a', { href: cell.href }, inner);
   if (cell.time) main = h('time', { datetime: cell.time, title: new Date(cell.time).toLocaleString() }, inner);
   return [cell.bar && bar(cell.bar), main, cell.sub && h('small', {}, cell.sub)].filter(Boolean);

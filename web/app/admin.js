@@ -95,6 +95,7 @@ class Admin {
     this.#filter.value = '';
     this.#table.filter('');
     this.#note.hidden = true;
+    this.#say('');
     this.#main.querySelector('.listing')?.remove();
     this.#main.append(this.#table.element);
     this.#scope.hidden = !worker;

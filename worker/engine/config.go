@@ -27,10 +27,9 @@ type Config struct {
 	RestartLimit int           // restarts within RestartWindow before Run gives up, default 5; negative = none
 	// RestartWindow is how far back restarts are counted, default 60 s.
 	RestartWindow time.Duration
-	// SnapshotSize is the room for each of the two snapshots, and for a state that is
-	// saved or loaded, in bytes, default
-	// 32 MiB; a machine with a larger state begins anew after a crash. Only
-	// what is used takes memory.
+	// SnapshotSize is the room for each of the two snapshots and for a state that
+	// is saved or loaded in bytes, default 32 MiB; a machine with a larger state
+	// begins anew after a crash and cannot be saved. Only what is used takes memory.
 	SnapshotSize int
 }
 

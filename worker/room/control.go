@@ -30,6 +30,7 @@ type (
 		You     string `json:"you"`     // the receiver among the members
 		Host    bool   `json:"host"`    // the receiver is the host
 		Closed  bool   `json:"closed"`  // entered by invitation only
+		Saved   int64  `json:"saved"`   // when the game was saved, ms since 1970; 0 = it was not
 		// Invitations that somebody may come by, or has; for the host alone.
 		Invitations []invitationEntry `json:"invitations,omitzero"`
 	}
@@ -56,6 +57,17 @@ type (
 		ID      string          `json:"id"`
 		Token   string          `json:"token"`
 		Expires int64           `json:"expires"` // seconds since 1970
+	}
+	savedMessage struct {
+		Type   string `json:"type"`   // "saved"
+		At     int64  `json:"at"`     // ms since 1970
+		By     string `json:"by"`     // name of who did it
+		Member string `json:"member"` // and their id
+	}
+	loadedMessage struct {
+		Type   string `json:"type"` // "loaded"
+		By     string `json:"by"`
+		Member string `json:"member"`
 	}
 	geometryMessage struct {
 		Type     string  `json:"type"`  // "geometry"
@@ -154,6 +166,7 @@ func decodeRequest(b []byte, seats int) (request, error) {
 func (r request) check(seats int) error {
 	lacks := ""
 	switch r.Type {
+	case "save", "load":
 	case "ping":
 		lacks = missing("t", r.T != nil)
 	case "seat", "invite":

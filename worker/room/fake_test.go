@@ -110,6 +110,12 @@ func (s *screen) said(t *testing.T, kind string) []map[string]any {
 	return out
 }
 
+func (s *screen) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = nil
+}
+
 // stage is a running room in a synctest bubble.
 type stage struct {
 	*Room
@@ -224,6 +230,7 @@ type view struct {
 	Player, Players, Viewers int
 	You                      string
 	Host, Closed             bool
+	Saved                    int64
 	Members                  []memberEntry
 	Invitations              []invitationEntry
 }

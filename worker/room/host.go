@@ -24,6 +24,8 @@ func (r *Room) asked(m *Member, q request) {
 		m.tell(pongMessage{"pong", *q.T})
 	case "seat":
 		err = r.change(m, *q.Player)
+	case "save", "load":
+		err = r.remake(m, q)
 	default:
 		err = r.command(m, q)
 	}

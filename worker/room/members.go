@@ -83,7 +83,7 @@ func (r *Room) tellRoom(m *Member, list []byte) {
 	message := roomMessage{
 		Type: "room", Room: r.cfg.ID, Game: r.cfg.Game.ID, Title: r.cfg.Game.Title, System: r.cfg.Game.System,
 		Player: m.Player(), Seats: r.cfg.Seats, Players: int(r.players.Load()), Viewers: int(r.viewers.Load()),
-		You: m.pass.id(), Host: m == r.host, Closed: r.Closed(),
+		You: m.pass.id(), Host: m == r.host, Closed: r.Closed(), Saved: r.quick.when(),
 	}
 	if m == r.host {
 		message.Invitations = r.invitations()

@@ -113,7 +113,7 @@ func FuzzDecodeRequest(f *testing.F) {
 		`{"type":"invite","ref":"a","player":1,"single":true,"seconds":60}`, `{"type":"invite","ref":7,"watch":true}`,
 		`{"type":"invite","player":-1}`, `{"type":"invite","seconds":-9}`, `{"type":"revoke","id":"abc"}`,
 		`{"type":"host","member":"m1"}`, `{"type":"mute","member":"m1","on":true}`, `{"type":"remove","member":"m1"}`,
-		`{"type":"door","closed":false,"ref":{}}`, `{"type":"door"}`, `{"type":"mute","on":1}`,
+		`{"type":"save","ref":"s"}`, `{"type":"load"}`, `{"type":"door","closed":false,"ref":{}}`, `{"type":"door"}`, `{"type":"mute","on":1}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -143,7 +143,7 @@ func FuzzDecodeRequest(f *testing.F) {
 			_ = *r.On
 		case "door":
 			_ = *r.Closed
-		case "revoke", "host", "remove":
+		case "revoke", "host", "remove", "save", "load":
 		default:
 			t.Fatalf("%q passed", r.Type)
 		}

@@ -37,9 +37,10 @@ var (
 )
 
 // gameEngine is what plays the game, as package engine makes it. Nothing but
-// Run blocks, and all of it may be called from any goroutine.
+// Run and the stateKeeper blocks, and all of it may be called from any goroutine.
 type gameEngine interface {
 	encoder
+	stateKeeper
 	Run(ctx context.Context) error
 	SetPad(port int, p engine.Pad)
 }
@@ -47,6 +48,12 @@ type gameEngine interface {
 type encoder interface {
 	RequestKeyFrame()
 	SetProfile(p media.Profile)
+}
+
+// stateKeeper is the one part of an engine whose methods block.
+type stateKeeper interface {
+	Save(ctx context.Context) ([]byte, error)
+	Load(ctx context.Context, state []byte) error
 }
 
 var _ gameEngine = (*engine.Engine)(nil)
@@ -77,8 +84,9 @@ type Room struct {
 	keys     *keyGate
 	sender   *send.Sender
 	requests chan func()
-	started  chan struct{} // closed when engine is set
-	done     chan struct{} // closed when Run ends
+	started  chan struct{}  // closed when engine is set
+	done     chan struct{}  // closed when Run ends
+	errands  errgroup.Group // saves and loads; Run waits for them
 
 	players, viewers atomic.Int32
 	idle             atomic.Pointer[time.Time] // see Idle, nil while it is not
@@ -97,11 +105,13 @@ type Room struct {
 	info    engine.Info
 	known   bool // info is
 	grace   *time.Timer
-	hope    *time.Timer   // see Room.expect
-	news    *time.Timer   // runs while pages are to be told of a change
-	stale   bool          // they are
-	told    time.Time     // when they were told
-	why     *signal.Error // the room ends, nil while it does not; not written after done is closed
+	hope    *time.Timer // see Room.expect
+	news    *time.Timer // runs while pages are to be told of a change
+	stale   bool        // they are
+	told    time.Time   // when they were told
+	quick   quickSave
+	playing context.Context // ends with the engine
+	why     *signal.Error   // the room ends, nil while it does not; not written after done is closed
 }
 
 // New makes a room; Run starts it with an engine that writes to Sink.
@@ -156,10 +166,12 @@ func (r *Room) Idle() (since time.Time, ok bool) {
 func (r *Room) Run(ctx context.Context, e gameEngine) error {
 	r.engine = e
 	close(r.started)
+	defer func() { _ = r.errands.Wait() }() // they return nil, once done is closed
 	defer close(r.done)
 	defer r.keys.Close()
 	engineCtx, stopEngine := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopEngine()
+	r.playing = engineCtx
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(engineCtx) }()
 	stopSending := r.send(ctx)

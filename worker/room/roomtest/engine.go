@@ -37,7 +37,22 @@ type Engine struct {
 	pads     []Press
 	profiles []media.Profile
 	stopped  bool
+	saves    []Keep
 }
+
+// Keep is one call of Save or Load that waits for Done.
+type Keep struct {
+	State []byte // of Load, nil for Save
+	done  chan kept
+}
+
+type kept struct {
+	state []byte
+	err   error
+}
+
+// Done makes the call return.
+func (k Keep) Done(state []byte, err error) { k.done <- kept{state, err} }
 
 // New makes an engine that hands sink a frame and a packet of sound each tick;
 // none if tick is 0.
@@ -119,6 +134,35 @@ func (e *Engine) SetProfile(p media.Profile) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.profiles = append(e.profiles, p)
+}
+
+// Save waits until a test says what it returns.
+func (e *Engine) Save(ctx context.Context) ([]byte, error) { return e.keep(ctx, nil) }
+
+// Load waits until a test says what it returns.
+func (e *Engine) Load(ctx context.Context, state []byte) error {
+	_, err := e.keep(ctx, state)
+	return err
+}
+
+func (e *Engine) keep(ctx context.Context, state []byte) ([]byte, error) {
+	k := Keep{state, make(chan kept, 1)}
+	e.mu.Lock()
+	e.saves = append(e.saves, k)
+	e.mu.Unlock()
+	select {
+	case out := <-k.done:
+		return out.state, out.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Keeps are all calls of Save and Load.
+func (e *Engine) Keeps() []Keep {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.saves)
 }
 
 // Pads are all calls of SetPad.

@@ -50,9 +50,10 @@ func (w *Worker) handleSession(l *uplink.Link, e signal.Envelope) error {
 	}
 	s := w.sessions.find(e.Session)
 	switch {
-	case s != nil:
-		s.link.Store(l)
+	case s != nil && s.heeds(l, e.Type):
 		return s.post(e)
+	case s != nil:
+		return nil
 	case e.Type == signal.TypeResume:
 		l.Send(signal.TypeClosed, "", e.Session, signal.Closed{Reason: "the session has ended"})
 		return nil

@@ -149,6 +149,19 @@ func (s *session) yield(l *uplink.Link) bool {
 	return true
 }
 
+// heeds says whether a message by l counts, and notes where the page is now. A
+// coordinator from which it has gone gives up what it had asked for there: that
+// must not end what the page plays by way of another.
+func (s *session) heeds(l *uplink.Link, t signal.Type) bool {
+	switch t {
+	case signal.TypeResume, signal.TypeOffer:
+		s.link.Store(l)
+	case signal.TypeLeave:
+		return s.link.Load().Coordinator() == l.Coordinator()
+	}
+	return true
+}
+
 func (s *session) post(e signal.Envelope) error {
 	if e.Type == signal.TypeResume {
 		return nil // its link is noted

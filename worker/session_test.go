@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
+	"github.com/cloudretro/cloudretro/worker/library"
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 )
 
@@ -270,4 +271,33 @@ func TestAwayAndBack(t *testing.T) {
 		<-b.Pictures
 	}
 	peertest.Wait(t, "a picture after it is back", b.Pictures)
+}
+
+// TestLeaveOfAnotherCoordinator: the coordinator by which a page came first gives
+// its start up late. That does not end the game that the page has by the second,
+// nor does what is told of it go astray.
+func TestLeaveOfAnotherCoordinator(t *testing.T) {
+	p, second := two(t, nil)
+	p.start("s1")
+	b := peertest.New(t, peertest.Options{})
+	second.ask("again", library.TestCardID, 1, false)
+	second.answerTo("again")
+	second.send(signal.TypeStart, "1", "s1", signal.Start{Game: library.TestCardID, Ticket: "again", SDP: b.Offer()})
+	a := answer(t, second.want(signal.TypeAnswer, "s1"))
+	b.Accept(a.SDP)
+	p.link.send(signal.TypeCandidate, "", "s1", signal.Candidate{Candidate: "malformed"})
+	p.link.send(signal.TypeLeave, "", "s1", nil)
+	p.link.send(signal.TypeList, "2", "", nil)
+	p.link.answerTo("2") // the leave has been heard
+	peertest.Wait(t, "a picture", b.Pictures)
+	second.wantRooms(func(r []signal.Room) bool {
+		return slices.ContainsFunc(r, func(r signal.Room) bool { return r.ID == a.Room && r.Players == 1 })
+	})
+	if s := p.sessions.find("s1"); s == nil || s.leaves.Load() {
+		t.Fatal("the session has ended")
+	}
+	second.send(signal.TypeLeave, "", "s1", nil)
+	second.wantRooms(func(r []signal.Room) bool {
+		return !slices.ContainsFunc(r, func(r signal.Room) bool { return r.ID == a.Room && r.Players == 1 })
+	})
 }

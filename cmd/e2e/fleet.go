@@ -18,6 +18,8 @@ import (
 type FleetOptions struct {
 	Bin, Dir              string
 	Coordinators, Workers int
+	// Pages are host:port of coordinators; where there are none, they are chosen.
+	Pages []string
 	// Config is further environment of all, CoordinatorConfig of coordinators and
 	// WorkerConfig of workers.
 	Config, CoordinatorConfig, WorkerConfig map[string]string
@@ -42,8 +44,8 @@ type Member struct {
 // StartFleet runs an installation and returns when every coordinator lists games.
 func StartFleet(ctx context.Context, o FleetOptions) (*Fleet, error) {
 	f := &Fleet{}
-	var pages []string
-	for range o.Coordinators {
+	pages := slices.Clone(o.Pages)
+	for len(pages) < o.Coordinators {
 		port, err := freePort(false)
 		if err != nil {
 			return nil, err
@@ -128,7 +130,7 @@ func (m *Member) Start() error {
 func (f *Fleet) awaitWorkers(ctx context.Context, m *Member, workers int) error {
 	want := fmt.Sprintf(`cloudretro_coordinator_workers{state="ready"} %d`, workers)
 	s := &Stage{URL: m.URL, Processes: []*Process{m.Process}}
-	if err := s.awaitGames(ctx); err != nil {
+	if err := s.awaitGames(ctx); err != nil && !errors.Is(err, errSignIn) {
 		return err
 	}
 	if err := await(func() bool { return strings.Contains(m.Metrics(), want) }, 10*time.Second); err != nil {

@@ -137,6 +137,9 @@ func (s *Stage) awaitGames(ctx context.Context) error {
 		if err == nil && len(games) > 0 {
 			return nil
 		}
+		if errors.Is(err, errSignIn) {
+			return err
+		}
 		for _, p := range s.Processes {
 			select {
 			case <-p.done:
@@ -169,6 +172,9 @@ func (s *Stage) Restart(p *Process) error {
 // Game is an entry of /api/games.
 type Game struct{ ID, Title, System string }
 
+// errSignIn says that games are listed for who is signed in only.
+var errSignIn = errors.New("sign in first")
+
 // Games asks for the list of games.
 func (s *Stage) Games(ctx context.Context) ([]Game, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/games", http.NoBody)
@@ -180,6 +186,9 @@ func (s *Stage) Games(ctx context.Context) ([]Game, error) {
 		return nil, err
 	}
 	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusUnauthorized {
+		return nil, errSignIn
+	}
 	var games []Game
 	if err := json.NewDecoder(res.Body).Decode(&games); err != nil {
 		return nil, fmt.Errorf("GET /api/games: %w", err)

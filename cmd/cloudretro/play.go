@@ -135,6 +135,15 @@ func pageURL(addr net.Addr, https bool) string {
 	return scheme + "://" + net.JoinHostPort(host, port)
 }
 
+// ownURL is how a role of this process reaches what listens at addr: never by a
+// name, which may stand for an address that this machine does not have.
+func ownURL(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		addr = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: tcp.Port}
+	}
+	return "http://" + addr.String()
+}
+
 // coordinators is whom a role of this process joins: the coordinator in this
 // same process where there is one and none other is configured.
 func (h *house) coordinators(configured []string) []string {

@@ -38,6 +38,19 @@ func TestPageURL(t *testing.T) {
 	}
 }
 
+func TestOwnURL(t *testing.T) {
+	for want, addr := range map[string]net.TCPAddr{
+		"http://127.0.0.1:8000":     {IP: net.IPv6unspecified, Port: 8000},
+		"http://127.0.0.1:80":       {IP: net.IPv4zero, Port: 80},
+		"http://192.0.2.1:8000":     {IP: net.IPv4(192, 0, 2, 1), Port: 8000},
+		"http://[2001:db8::1]:8000": {IP: net.ParseIP("2001:db8::1"), Port: 8000},
+	} {
+		if got := ownURL(&addr); got != want {
+			t.Errorf("ownURL(%v) = %q, want %q", &addr, got, want)
+		}
+	}
+}
+
 func TestCoordinators(t *testing.T) {
 	tests := []struct {
 		name, page string

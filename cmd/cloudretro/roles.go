@@ -38,9 +38,9 @@ func (h *house) addCoordinator() error {
 	h.checks = append(h.checks, check{"coordinator", c.Ready})
 	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c), coordinatorMetrics(c))
 	h.reloads = append(h.reloads, func(next config.Config) error { return c.SetTURNSecrets(turnSecrets(next)) })
-	h.page, h.local = pageURL(c.Addr(), server.HTTPS), pageURL(c.Addr(), server.HTTPS)
+	h.page, h.local = pageURL(c.Addr(), server.HTTPS), ownURL(c.Addr())
 	if cfg.Local {
-		h.local = pageURL(c.LocalAddr(), false)
+		h.local = ownURL(c.LocalAddr())
 	}
 	if name := server.TLS.Name(); server.HTTPS && name != "" {
 		h.page = "https://" + name + portOf(c.Addr(), server.TLS.RedirectPort)

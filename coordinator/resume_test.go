@@ -201,3 +201,34 @@ func TestSessionsAreBounded(t *testing.T) {
 		t.Error("one too many")
 	}
 }
+
+// A page waits at a coordinator that does not notice that it goes, plays by way of
+// another, and comes back: its game is found, and its place in line given up.
+func TestResumeWhereThePageIsNotMissedYet(t *testing.T) {
+	d := start(t, nil)
+	w := d.worker(func(r *signal.Register) { r.Load = signal.Load{State: signal.StateReady, Places: 1} })
+	p := d.page()
+	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong"})
+	q := read[signal.Queued](t, p.next(signal.TypeQueued))
+	ticket := read[signal.Reserve](t, w.next(signal.TypeReserve)).Ticket
+	token, err := signal.VerifyToken(secret, q.Token, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := signal.NewID()
+	elsewhere := signal.MintToken(secret, signal.Session{ID: token.ID, Worker: w.id, Room: room, Expires: token.Expires})
+	p = d.page()
+	r := p.resumes(elsewhere)
+	if s, err := signal.VerifyToken(secret, r.Token, time.Now()); err != nil || s.ID != token.ID || s.Worker != w.id || s.Room != room || s.Waiting != 0 {
+		t.Errorf("the new token is of %+v, %v", s, err)
+	}
+	if c := read[signal.Cancel](t, w.next(signal.TypeCancel)); c.Ticket != ticket {
+		t.Errorf("%s is given up, not %s", c.Ticket, ticket)
+	}
+	if e := w.next(signal.TypeResume); e.Session != token.ID {
+		t.Errorf("the worker hears of %s", e.Session)
+	}
+	p.say(signal.TypeOffer, "o", "", signal.Offer{SDP: "v=0"})
+	w.yes(w.next(signal.TypeOffer), room)
+	p.next(signal.TypeAnswer)
+}

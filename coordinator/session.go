@@ -119,11 +119,11 @@ func (t *sessions) resume(fresh *session, id string, token signal.Session, sock 
 	}
 	s, ok := t.byID[token.ID]
 	if !ok {
-		s = &session{id: token.ID, room: token.Room, host: fresh.host, user: fresh.user, used: token.Worker != ""}
-		t.bind(s, token.Worker)
+		s = &session{id: token.ID, host: fresh.host, user: fresh.user}
 		s.waiting, s.game = min(token.Waiting, time.Now().UnixMilli()), token.Game
 		t.byID[s.id] = s
 	}
+	t.learn(s, token)
 	if token.User != nil {
 		s.user = token.User
 	}
@@ -140,6 +140,19 @@ func (t *sessions) resume(fresh *session, id string, token signal.Session, sock 
 		w.post(signal.TypeResume, s.id, nil)
 	}
 	return s, nil
+}
+
+// learn takes from a token where a session plays if that is not known here: it
+// may have begun its game at another coordinator before we missed its page. A
+// token that is older than the end of the game does no harm: the worker says that
+// it has ended. t.mu is held.
+func (t *sessions) learn(s *session, token signal.Session) {
+	if s.busy || s.worker != "" || token.Worker == "" {
+		return
+	}
+	t.leaveQueue(s)
+	t.bind(s, token.Worker)
+	s.room, s.used = token.Room, true
 }
 
 // knows says whether a session is in the table.

@@ -439,6 +439,10 @@ func (f *fake) control(channel *webrtc.DataChannel, data []byte) {
 		out = f.people.command(f, data)
 	case "ping":
 		out = map[string]any{"type": "pong", "t": in.T}
+	case "save":
+		out = map[string]any{"type": "saved", "at": time.Now().UnixMilli(), "by": "Guest 1", "member": "m1"}
+	case "load":
+		out = map[string]any{"type": "loaded", "by": "Guest 1", "member": "m1"}
 	case "seat":
 		out = map[string]any{"type": "room", "player": in.Player, "seats": 2, "players": 1, "viewers": 1}
 	}

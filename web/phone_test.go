@@ -53,6 +53,19 @@ func TestPhone(t *testing.T) {
 			if eval[bool](ctx, t, `document.documentElement.scrollWidth > innerWidth`) {
 				t.Error("the page is wider than the screen")
 			}
+			// Every button of the bar is on the screen, beside the others, and large enough.
+			if bad := eval[string](ctx, t, `(() => {
+				let end = 0;
+				for (const b of document.querySelectorAll('.bar button.icon-button, .bar .seat')) {
+					const r = b.getBoundingClientRect();
+					if (r.width === 0) continue;
+					if (r.left < end - 0.5 || r.right > innerWidth + 0.5 || r.width < 30 || r.height < 36) return b.outerHTML + ' ' + JSON.stringify(r);
+					end = r.right;
+				}
+				return '';
+			})()`); bad != "" {
+				t.Errorf("the bar has no room for %s", bad)
+			}
 			diagonal, a := spot(ctx, t, ".cross", "0.9", "0.1"), spot(ctx, t, ".key-a", "0.5", "0.5")
 			run(ctx, t, touchAt(input.DispatchTouchEventTypeTouchStart, diagonal, a))
 			wait(t, "up, right and A", func() bool { return f.buttons() == 1<<4|1<<7|1<<8 })

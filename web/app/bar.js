@@ -25,10 +25,12 @@ export class Bar {
   #volume;
   #full;
   #touch;
+  #save;
+  #load;
   #info = { player: 0, seats: 0 };
   #element;
 
-  /** @param {object} actions leave, seat(n), mute, volume(v), share, touch, stats, help, fullscreen */
+  /** @param {object} actions leave, seat(n), mute, volume(v), share, touch, save, load, stats, help, fullscreen */
   constructor(actions) {
     this.#actions = actions;
     this.#seat = h('button', {
@@ -45,13 +47,15 @@ export class Bar {
     this.#full = button('full', 'Fullscreen', 'F', actions.fullscreen);
     this.#full.hidden = !document.fullscreenEnabled;
     this.#touch = button('touch', 'Touch pad', '', actions.touch);
+    this.#save = button('save', 'Save', 'F2', actions.save);
+    this.#load = button('load', 'Load', 'F4', actions.load);
     this.#element = h('header', { class: 'bar' },
       button('back', 'Back to the menu', 'Esc', actions.leave),
       h('div', { class: 'what' }, this.#title, this.#system),
       h('div', { class: 'who' }, this.#seat, this.#seats),
       h('span', { class: 'badge', role: 'status' }),
       h('div', { class: 'sound' }, this.#mute, this.#volume),
-      this.#touch,
+      this.#touch, this.#save, this.#load,
       button('share', 'Share the room', '', actions.share, 'Share the room, and who is here'),
       button('stats', 'Statistics', '\\', actions.stats),
       button('help', 'Keys and help', 'H', actions.help),
@@ -74,6 +78,8 @@ export class Bar {
     this.#title.textContent = info.title || '';
     this.#system.textContent = info.systemName || '';
     this.#seat.hidden = !info.seats;
+    this.#save.hidden = this.#load.hidden = !info.player;
+    this.#load.disabled = !info.saved;
     this.#seatLong.textContent = seatName(info);
     this.#seatShort.textContent = info.player ? `${info.player}/${info.seats}` : '';
     this.#seat.setAttribute('aria-label', `${seatName(info)}, change the seat`);

@@ -44,6 +44,19 @@ export function changes(before, after) {
   ].filter(Boolean);
 }
 
+/** What is known of the room and one's seat once news have come. */
+export function learned(info, news) {
+  const known = { ...info };
+  for (const key of [...Object.keys(info), 'players', 'viewers']) if (news[key] !== undefined) known[key] = news[key];
+  return Object.freeze(known);
+}
+
+/** Who saved or loaded the game, in words. */
+export function told({ type, by, member }, you) {
+  if (member === you) return type === 'saved' ? 'Saved.' : 'Loaded.';
+  return `${String(by).slice(0, 64)} ${type} the game.`;
+}
+
 /** What to call somebody. */
 export const nameOf = (m) => m.name || (m.player ? `Player ${m.player}` : 'A guest');
 

@@ -14,7 +14,7 @@ export const padKeys = Object.freeze({
 
 /** Keys of the page. */
 export const commandKeys = Object.freeze({
-  KeyF: 'fullscreen', KeyH: 'help', KeyM: 'mute', Backslash: 'stats', Escape: 'menu',
+  KeyF: 'fullscreen', KeyH: 'help', KeyM: 'mute', Backslash: 'stats', Escape: 'menu', F2: 'save', F4: 'load',
 });
 
 /** The keys that are down. Two keys may hold the same button. */

@@ -9,6 +9,7 @@
 //   state     'menu' | 'connecting' | 'queued' | 'playing' | 'reconnecting' | 'error'
 //   phase     what 'connecting' or 'reconnecting' waits for: socket asking path, else null
 //   game, room, title, player, seats, geometry   what is known, or null
+//   saved     when the game was saved, ms since 1970, or 0
 //   queue     {position, waiting} in state 'queued', else null
 //   members, invitations, host, closed   the people in the room, see company.js
 //   coordinator  URL of the WebSocket in use, or null
@@ -229,6 +230,7 @@ Object.defineProperty(window, 'cloudretro', { value: Object.freeze({
   get title() { return app.session?.info.title || null; },
   get player() { return app.session?.info.player ?? null; },
   get seats() { return app.session?.info.seats ?? null; },
+  get saved() { return app.session?.info.saved ?? 0; },
   get queue() { return app.session?.queue ?? null; },
   get members() { return app.session?.company.members ?? []; },
   get invitations() { return app.session?.company.invitations ?? []; },

@@ -99,7 +99,7 @@ const keyRows = [
   [['Enter'], 'Start'], [['Shift'], 'Select'],
 ];
 const pageRows = [
-  [['F'], 'Fullscreen'], [['M'], 'Sound on or off'], [['\\'], 'Statistics'], [['H'], 'This help'], [['Esc'], 'Back to the menu'],
+  [['F'], 'Fullscreen'], [['M'], 'Sound on or off'], [['\\'], 'Statistics'], [['F2'], 'Save'], [['F4'], 'Load'], [['H'], 'This help'], [['Esc'], 'Back to the menu'],
 ];
 
 /** The keys. They are places on the keyboard; letters are those of a US layout. */

@@ -98,11 +98,13 @@ export class Play {
     }, browserClock);
     this.#bar = new Bar({
       leave: () => this.#routes.leave(),
-      seat: (player) => session.sendControl({ type: 'seat', player }) || this.#notes.show('Not connected yet.', 'error'),
+      seat: (player) => this.#say({ type: 'seat', player }),
       mute: () => this.#mute(),
       volume: (v) => this.#sound.setVolume(v),
       share: () => this.#share(),
       touch: () => this.#toggleTouch(),
+      save: () => this.#say({ type: 'save' }),
+      load: () => this.#say({ type: 'load' }),
       stats: () => this.#toggleStats(),
       help: () => this.#toggleHelp(),
       fullscreen: () => this.#fullscreen(),
@@ -135,6 +137,10 @@ export class Play {
     if (session.geometry) this.#stage.geometry = session.geometry;
     if (session.queue) this.#queue(session.queue);
     if (session.info.room) this.#info(session.info);
+  }
+
+  #say(message) {
+    if (!this.#session.sendControl(message)) this.#notes.show('Not connected yet.', 'error');
   }
 
   // Shows the tracks of a (new) connection; they exist before any answer.
@@ -270,6 +276,8 @@ export class Play {
       case 'help': return this.#toggleHelp();
       case 'stats': return this.#toggleStats();
       case 'mute': return this.#mute();
+      case 'save':
+      case 'load': return this.#say({ type: command });
       case 'menu':
         if (this.#bar.open) return this.#bar.toggleSeats(false);
         return this.#shut() || this.#routes.leave();

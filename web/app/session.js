@@ -1,7 +1,7 @@
 // One game in this page, from the first hello to the last: signalling, the peer
 // connection, and what to do when either is lost. No DOM.
 
-import { Questions, alone, changes, company } from './company.js';
+import { Questions, alone, changes, company, learned, told } from './company.js';
 import { Line } from './line.js';
 import { Repair } from './repair.js';
 import { Signal } from './signal.js';
@@ -36,7 +36,7 @@ export class Session extends EventTarget {
   #peer = null;
   #state = 'connecting';
   #phase = 'socket';
-  #info = { room: '', game: '', title: '', system: '', player: 0, seats: 0 };
+  #info = { room: '', game: '', title: '', system: '', player: 0, seats: 0, saved: 0 };
   #geometry = null;
   #company = alone;
   #questions;
@@ -294,10 +294,7 @@ export class Session extends EventTarget {
   }
 
   #learn(news) {
-    const info = { ...this.#info };
-    for (const key of Object.keys(info)) if (news[key] !== undefined) info[key] = news[key];
-    for (const key of ['players', 'viewers']) if (news[key] !== undefined) info[key] = news[key];
-    this.#info = Object.freeze(info);
+    this.#info = learned(this.#info, news);
     this.#emit('info', this.#info);
   }
 
@@ -329,6 +326,10 @@ export class Session extends EventTarget {
       case 'geometry':
         this.#geometry = Object.freeze({ ...message });
         return this.#emit('geometry', this.#geometry);
+      case 'saved':
+      case 'loaded':
+        this.#learn({ saved: message.at });
+        return this.#emit('notice', { kind: 'info', text: told(message, this.#company.you) });
       case 'message':
       case 'restarted':
         return message.text && this.#emit('notice', { kind: 'info', text: sentence(message.text) });

@@ -18,7 +18,7 @@ test('the keys are those that players know', () => {
     ArrowUp: 'UP', ArrowDown: 'DOWN', ArrowLeft: 'LEFT', ArrowRight: 'RIGHT',
   };
   assert.deepEqual({ ...padKeys }, Object.fromEntries(Object.entries(want).map(([code, name]) => [code, Button[name]])));
-  assert.deepEqual({ ...commandKeys }, { KeyF: 'fullscreen', KeyH: 'help', KeyM: 'mute', Backslash: 'stats', Escape: 'menu' });
+  assert.deepEqual({ ...commandKeys }, { KeyF: 'fullscreen', KeyH: 'help', KeyM: 'mute', Backslash: 'stats', Escape: 'menu', F2: 'save', F4: 'load' });
 });
 
 test('two keys of one button: it is held until both are up', () => {

@@ -320,6 +320,21 @@ test('control messages become knowledge and notes', async () => {
   assert.deepEqual(it.peer.control, [{ type: 'seat', player: 1 }]);
 });
 
+test('saves are known, and who made them is told', async () => {
+  const it = await playing();
+  const { control } = it.peer.on;
+  assert.equal(it.session.info.saved, 0);
+  control({ type: 'room', player: 1, seats: 2, you: 'm1', host: true, members: [{ id: 'm1', name: 'Bo' }], saved: 7 });
+  assert.equal(it.session.info.saved, 7);
+  control({ type: 'saved', at: 1700000000000, by: 'Bo', member: 'm1' });
+  assert.equal(it.session.info.saved, 1700000000000);
+  control({ type: 'loaded', by: 'Ann', member: 'm2' });
+  assert.equal(it.session.info.saved, 1700000000000, 'a load leaves the save');
+  control({ type: 'loaded', by: 'Bo', member: 'm1' });
+  control({ type: 'saved', at: 1700000001000, by: 'Ann', member: 'm2' });
+  assert.deepEqual(it.seen.notices.map(({ text }) => text), ['Saved.', 'Ann loaded the game.', 'Loaded.', 'Ann saved the game.']);
+});
+
 test('closed ends with the reason; so does a control channel that ends', async () => {
   const one = await playing();
   one.open.last.say('closed', { reason: 'The worker shuts down.' });

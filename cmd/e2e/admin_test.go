@@ -9,7 +9,7 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signin/signintest"
 )
 
-const adminPassword = "only for the tests"
+const operatorPassword = "only for the tests"
 
 // local is a page at another name of the same machine: browsers keep cookies by name.
 func local(m *Member) string { return strings.Replace(m.URL, "127.0.0.1", "localhost", 1) }
@@ -42,7 +42,7 @@ func reads(t *testing.T, p *Page, text string) {
 func signInAsAdmin(t *testing.T, url string) *Page {
 	t.Helper()
 	p := visit(t, url+"/admin")
-	submit(t, p, map[string]string{"password": adminPassword})
+	submit(t, p, map[string]string{"password": operatorPassword})
 	until(t, p, "document.querySelectorAll('tbody tr').length === 1 && /Ready/.test(document.querySelector('tbody').innerText)", 10*time.Second)
 	return p
 }
@@ -59,7 +59,7 @@ func row(t *testing.T, p *Page, id, do string) {
 // evicted, a session ended.
 func TestAdmin(t *testing.T) {
 	f := fleet(t, FleetOptions{Coordinators: 1, Workers: 1, CoordinatorConfig: map[string]string{
-		"CLOUDRETRO_COORDINATOR_SIGNIN_ADMINPASSWORD": adminPassword,
+		"CLOUDRETRO_COORDINATOR_SIGNIN_ADMINPASSWORD": operatorPassword,
 	}})
 	c := f.Coordinators[0]
 	if _, err := API[any](c, "/workers"); err == nil || !strings.Contains(err.Error(), "401") {

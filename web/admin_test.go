@@ -33,6 +33,7 @@ type headquarters struct {
 	deaf     bool
 	ended    []signal.End
 	asked    int
+	visits   int
 }
 
 func (q *headquarters) locked(f func()) {
@@ -120,6 +121,9 @@ func newHeadquarters(t *testing.T) *headquarters {
 		_, _ = w.Write([]byte(`{"method":"password","required":false,"adminPossible":true,"password":true,"user":null}`))
 	})
 	mux.HandleFunc("/admin", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodHead {
+			q.locked(func() { q.visits++ })
+		}
 		name := "admin.html"
 		if q.User(r) == nil {
 			name = "signin.html"
@@ -348,11 +352,17 @@ func TestAdminPageInTrouble(t *testing.T) {
 	until(ctx, t, `document.querySelector('#signin h1')?.textContent === 'Sign in'`)
 }
 
-func TestAdminPageSignOut(t *testing.T) {
+// TestAdminPageStays: who has it open for long stays signed in until they sign out.
+func TestAdminPageStays(t *testing.T) {
 	q := newHeadquarters(t)
 	ctx := browser(t, 390, 844, chromedp.EmulateViewport(390, 844))
 	run(ctx, t, chromedp.Navigate(q.URL+"/admin#rooms"))
 	until(ctx, t, `/Nobody plays at the moment/.test(document.querySelector('.found')?.innerText)`)
+	if n := read(q, func() int { return q.visits }); n != 0 {
+		t.Errorf("%d visits at once", n)
+	}
+	does(ctx, t, `performance.now = ((now) => () => now() + 61_000)(performance.now.bind(performance))`)
+	wait(t, "a visit", func() bool { return read(q, func() int { return q.visits }) == 1 })
 	does(ctx, t, `[...document.querySelectorAll('button')].find((b) => b.textContent === 'Sign out').click()`)
 	until(ctx, t, `document.querySelector('#signin h1')?.textContent === 'Sign in'`)
 }

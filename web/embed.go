@@ -3,7 +3,9 @@
 // nothing inline, so that the page runs under "default-src 'self'".
 //
 // Whoever serves it gives index.html for / and for every /play/<game> and
-// /room/<room>; all other paths are those of Files. The page opens its WebSocket
+// /room/<room>, signin.html to who must sign in first, and admin.html for /admin
+// to admins, who see workers, rooms and sessions there as /api/v1 lists them;
+// all other paths are those of Files. The page opens its WebSocket
 // at /ws and asks /api/games for the menu. What it shows of itself to tests is
 // described at the top of app/main.js.
 package web

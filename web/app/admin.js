@@ -12,6 +12,7 @@ import { Rounds } from './admin-rounds.js';
 import { Table } from './admin-table.js';
 
 const NAMES = 10_000; // ms that names of workers are good for
+const VISIT = 60_000; // ms between visits, by which one stays signed in
 const SEEN = 8000; // ms in which a worker should say that it does what it was told
 
 const totals = Object.freeze({ workers: 'Workers', rooms: 'Rooms', players: 'Playing', viewers: 'Watching', waiting: 'In line' });
@@ -28,6 +29,7 @@ class Admin {
   #count = 0;
   #names = new Map();
   #named = -Infinity;
+  #visited = performance.now();
   #wishes = new Map(); // by worker: the state it should come to, and until when
   #figures = new Map();
   #tabs = new Map();
@@ -128,6 +130,10 @@ class Admin {
     const [got, summary, workers] = await Promise.all([
       all(view, list), view === 'rooms' ? null : ask('/api/v1/rooms?limit=1'), old ? all('workers') : null,
     ]);
+    if (performance.now() - this.#visited > VISIT) {
+      this.#visited = performance.now();
+      await ask('/admin', { method: 'HEAD' });
+    }
     const known = view === 'workers' ? got : workers;
     if (known) {
       this.#names = new Map(known.rows.map((w) => [w.id, w.name || w.id]));

@@ -54,7 +54,7 @@ func TestTogether(t *testing.T) {
 	until(ctx, t, `/by invitation only/i.test(document.querySelector('.door').innerText) && /Player 2, one person/.test(document.querySelector('[aria-label=Invitations]').innerText)`)
 	shoot(ctx, t, "together-invited")
 	does(ctx, t, `document.querySelector('[data-key=revoke-i1]').click()`)
-	until(ctx, t, `cloudretro.invitations.length === 0`)
+	until(ctx, t, `cloudretro.invitations.length === 0 && document.querySelector('.together .link').hidden`)
 	does(ctx, t, `document.querySelector('[role=switch]').click()`)
 	until(ctx, t, `!cloudretro.closed && document.querySelector('[role=switch]').getAttribute('aria-checked') === 'true'`)
 
@@ -84,6 +84,10 @@ func TestTogetherByKeys(t *testing.T) {
 	until(ctx, t, playing+` && cloudretro.host`)
 	wait(t, "an input channel", func() bool { return f.buttons() == 0 })
 	does(ctx, t, `document.querySelector('[aria-label="Share the room"]').focus()`)
+	run(ctx, t, press("Enter", 13))
+	until(ctx, t, `document.activeElement.matches('.together')`)
+	run(ctx, t, press("Escape", 27))
+	until(ctx, t, `!document.querySelector('.together') && document.activeElement.ariaLabel === 'Share the room'`)
 	run(ctx, t, press("Enter", 13))
 	until(ctx, t, `document.activeElement.matches('.together')`)
 	run(ctx, t, key(input.DispatchKeyEventTypeRawKeyDown, "KeyZ", 'Z'))
@@ -160,6 +164,7 @@ func TestInvited(t *testing.T) {
 		{signal.CodeRevoked, "This invitation was taken back"},
 		{signal.CodeUsed, "This invitation has been used"},
 		{signal.CodeInvite, "This room is by invitation only"},
+		{signal.CodeDenied, "This invitation is not valid"},
 		{signal.CodeRemoved, "You were removed from the room"},
 	} {
 		f.mu.Lock()

@@ -110,6 +110,7 @@ export class Bar {
   }
 
   toggleSeats(open = !this.open) {
+    if (!open && this.#seats.contains(document.activeElement)) this.#seat.focus();
     this.#seats.hidden = !open;
     this.#seat.setAttribute('aria-expanded', String(open));
     if (open) this.#fillSeats();

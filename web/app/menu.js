@@ -98,9 +98,9 @@ export class Menu {
     const far = (name) => (Object.hasOwn(latencies, name) ? `${name}, ${latencies[name]} ms` : name);
     const option = (value, text) => h('option', { value, selected: value === choice }, text);
     const nearest = Object.hasOwn(latencies, list[0].name) ? `nearest (${far(list[0].name)})` : 'nearest';
-    const select = h('select', { id: 'region', 'data-nav': true, onchange: () => { this.#zones.choice = select.value; } },
+    const select = h('select', { id: 'region', 'aria-label': 'Region', 'data-nav': true, onchange: () => { this.#zones.choice = select.value; } },
       option('', nearest), ...list.map(({ name }) => option(name, far(name))));
-    replace(this.#region, h('span', {}, 'Region'), select);
+    replace(this.#region, h('span', { 'aria-hidden': 'true' }, 'Region'), select);
   }
 
   // The way back into a game that was left by mistake.
@@ -213,6 +213,6 @@ function offline() {
     h('p', {}, 'It may be restarting, or your network may be down. This page tries again by itself.'));
 }
 
-const stale = () => h('p', { class: 'banner warn', role: 'status' }, 'The server does not answer at the moment; this list may be old.');
+const stale = () => h('p', { class: 'stale', role: 'status' }, 'The server does not answer at the moment. This list may be old.');
 
 const nothing = (search) => h('p', { class: 'none' }, `No game is called “${search}”.`);

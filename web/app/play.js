@@ -49,6 +49,7 @@ export class Play {
   #idle = null;
   #late = null;
   #together = null; // the panel, while it is open
+  #before = null; // what had the focus before a panel opened
   #name = ''; // of the game one waits for
   #release;
 
@@ -244,6 +245,7 @@ export class Play {
   // --- overlays
 
   #open(panel, kind) {
+    this.#before = document.activeElement?.matches('.bar :focus-visible') ? document.activeElement : null;
     this.#overlay.replaceChildren(panel);
     this.#overlay.dataset.kind = kind;
     this.#overlay.hidden = false;
@@ -257,6 +259,7 @@ export class Play {
     this.#overlay.replaceChildren();
     this.#overlay.dataset.kind = '';
     this.#together = null;
+    this.#before?.focus({ focusVisible: true }); // who walks by Tab goes on from there
     return true;
   }
 

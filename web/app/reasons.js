@@ -106,6 +106,12 @@ const reasons = {
     help: 'Ask the host of the room for an invitation.',
     actions: ['menu', 'again'],
   },
+  forged: {
+    title: 'This invitation is not valid',
+    text: 'The room does not know it.',
+    help: 'See whether the link was copied whole, or ask the host of the room for a new one.',
+    actions: ['menu'],
+  },
   removed: {
     title: 'You were removed from the room',
     text: 'The host of the room has removed you.',
@@ -178,13 +184,14 @@ export function sentence(text) {
 /**
  * @param {string} code a code of coordinator/signal or one of this page
  * @param {string} [message] the server's own words
- * @param {{join?: boolean, relay?: boolean, turn?: boolean}} [context] turn: a place was held for us
+ * @param {{join?: boolean, relay?: boolean, turn?: boolean, invited?: boolean}} [context] turn: a place was held for us
  * @returns {Readonly<Reason>}
  */
-export function explain(code, message = '', { join = false, relay = false, turn = false } = {}) {
+export function explain(code, message = '', { join = false, relay = false, turn = false, invited = false } = {}) {
   let key = code;
   if (code === 'no-path' && relay) key = 'no-relay';
   if (code === 'expired' && (turn || !join)) key = 'turn';
+  if (code === 'denied' && invited) key = 'forged';
   let reason = Object.hasOwn(reasons, key) ? reasons[key] : reasons.failed;
   if (code === 'not-found') reason = join ? notFound.join : notFound.start;
   return Object.freeze({ code, ...reason, text: sentence(message) || reason.text });

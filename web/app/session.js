@@ -247,7 +247,7 @@ export class Session extends EventTarget {
   }
 
   #unasked(error) {
-    const stale = !this.#target.game && this.#target.token && !this.#target.invite && ['denied', 'expired'].includes(error.code);
+    const stale = !this.#target.game && this.#target.token && ['denied', 'expired'].includes(error.code);
     const missed = error.code === 'expired' && this.#line.missed();
     if (stale) this.#target = Object.freeze({ ...this.#target, token: undefined });
     if (error.code !== 'lost' && !stale && !missed) return this.#fail(error.code ?? 'browser', error.message);
@@ -334,6 +334,7 @@ export class Session extends EventTarget {
       case 'restarted':
         return message.text && this.#emit('notice', { kind: 'info', text: sentence(message.text) });
       case 'error':
+        if (message.code === 'removed') return this.#fail('removed', message.message); // also while no server is there
         if (this.#questions.answer(message)) return;
         return this.#emit('notice', { kind: 'error', text: sentence(message.message ?? message.code) });
       case 'pong':
@@ -383,7 +384,7 @@ export class Session extends EventTarget {
   #fail(code, message) {
     if (this.#over) return;
     this.#finish('error', explain(code, message, {
-      join: !this.#target.game, relay: this.#target.relay, turn: this.#line.ticket !== '',
+      join: !this.#target.game, relay: this.#target.relay, turn: this.#line.ticket !== '', invited: Boolean(this.#target.invite),
     }));
   }
 

@@ -16,6 +16,8 @@ export function describe({ player, watch, single }) {
   return single ? `${what}, one person` : what;
 }
 
+const spent = (one) => one.single && one.used;
+
 /** Until when, in the words of this place. */
 export function until(seconds, now = Date.now()) {
   const day = new Date(seconds * 1000);
@@ -34,6 +36,7 @@ export class Together {
   #session;
   #actions;
   #links = new Map(); // of invitations that were made here, by their id
+  #made = null; // the id of the invitation whose link is shown
   #sure = '';
   #door = h('div', { class: 'door' });
   #make = h('form', { class: 'make' });
@@ -70,6 +73,7 @@ export class Together {
     this.#list.hidden = !company.host || company.invitations.length === 0;
     if (this.#make.dataset.seats !== String(info.seats)) this.#form();
     replace(this.#door, ...this.#doorRows(company));
+    this.#stale(company);
     replace(this.#list, ...company.invitations.map((one) => this.#invitation(one)));
     this.#count.textContent = company.members.length > 1 ? `${company.members.length} people here` : 'Nobody else is here yet';
     replace(this.#people, ...company.members.map((one) => this.#member(one, company)));
@@ -133,6 +137,8 @@ export class Together {
       this.#links.set(id, link);
       replace(this.#link, h('p', { role: 'status' }, `${describe(wish)}: send this link.`), ...this.#copy(link, 'Link of the invitation', 'made'));
       this.#link.hidden = false;
+      this.#made = { id, listed: false };
+      this.#invites.open = false;
       this.#link.querySelector('button').focus();
       this.update();
     } catch (error) {
@@ -140,13 +146,22 @@ export class Together {
     }
   }
 
+  // A link that leads nowhere any more is not to be sent.
+  #stale({ host, invitations }) {
+    if (!this.#made) return;
+    const one = invitations.find(({ id }) => id === this.#made.id);
+    this.#made.listed ||= Boolean(one);
+    if (host && (one ? !spent(one) : !this.#made.listed)) return;
+    this.#made = null;
+    this.#link.hidden = true;
+  }
+
   #invitation(one) {
     const link = this.#links.get(one.id);
-    const spent = one.single && one.used;
-    const state = spent ? 'used' : until(one.expires) + (one.used ? ', in use' : '');
-    return h('li', { class: spent ? 'off' : '' },
+    const state = spent(one) ? 'used' : until(one.expires) + (one.used ? ', in use' : '');
+    return h('li', { class: spent(one) ? 'off' : '' },
       h('span', { class: 'grow' }, h('strong', {}, describe(one)), h('small', {}, state)),
-      link && !spent && button('Copy', `copy-${one.id}`, () => this.#actions.give(link)),
+      link && !spent(one) && button('Copy', `copy-${one.id}`, () => this.#actions.give(link)),
       button('Take back', `revoke-${one.id}`, () => this.#say({ type: 'revoke', id: one.id }), { 'aria-label': `Take back: ${describe(one)}` }));
   }
 

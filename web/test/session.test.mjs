@@ -505,6 +505,16 @@ test('a page that was loaded anew joins by its token, or else as anybody', async
   invited.open.last.answer('join', 'error', { code: 'expired', message: 'The invitation has expired.' });
   await settle();
   assert.equal(invited.session.error.title, 'This invitation has expired');
+  // A token of before that is worth nothing is no reason to turn an invitation down.
+  const both = begin({ room: 'abc', player: 0, relay: false, invite: 'i1.x', token: 'old' });
+  both.open.last.hello();
+  await settle();
+  both.open.last.answer('join', 'error', { code: 'denied', message: 'the session token is of somebody else' });
+  await settle();
+  assert.deepEqual(both.open.last.of('join')[1].data, { room: 'abc', player: 0, sdp: 'offer', invite: 'i1.x' });
+  both.open.last.answer('join', 'error', { code: 'denied', message: 'the invitation is not one of ours' });
+  await settle();
+  assert.equal(both.session.error.title, 'This invitation is not valid');
 });
 
 test('a session that goes on in another window is left to it', async () => {
@@ -517,6 +527,10 @@ test('a session that goes on in another window is left to it', async () => {
   const removed = await playing();
   removed.open.last.say('closed', { reason: 'The host has removed you.', code: 'removed' });
   assert.equal(removed.session.error.code, 'removed');
+  const alone = await playing();
+  alone.open.last.drop(1006); // the worker says it by itself
+  alone.peer.on.control({ type: 'error', code: 'removed', message: 'the host has removed you' });
+  assert.equal(alone.session.error.code, 'removed');
 });
 
 test('other addresses of the site are used, but none that the page may not', async () => {

@@ -59,6 +59,7 @@ type Coordinator struct {
 	budgets      *budgets // of starts
 	questions    *budgets // to the API
 	stats        *stats
+	seldom       seldom // what is logged seldom
 	door         *signin.Door
 	turnSecrets  atomic.Pointer[[]string] // read-only
 

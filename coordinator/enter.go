@@ -110,12 +110,13 @@ func (b *browser) join(ctx context.Context, e signal.Envelope) error {
 }
 
 // checkInvite refuses at the door who comes by an invitation that is forged, has
-// expired or is for another room. Whether it was used or revoked the worker knows.
+// expired or is for another room. Whether it was used or revoked the worker
+// knows, and by whose clock it was made: in doubt it is the worker that refuses.
 func (b *browser) checkInvite(join signal.Join) error {
 	if join.Invite == "" {
 		return nil
 	}
-	i, err := signal.VerifyInvite(b.c.cfg.Secret, join.Invite, time.Now())
+	i, err := signal.VerifyInvite(b.c.cfg.Secret, join.Invite, time.Now().Add(-clockSkew))
 	if err == nil && i.Room != join.Room {
 		err = signal.ErrInviteInvalid
 	}
@@ -129,7 +130,7 @@ func (b *browser) replaces(join signal.Join) (string, error) {
 	if join.Token == "" {
 		return "", nil
 	}
-	token, err := signal.VerifyToken(b.c.cfg.SessionSecret, join.Token, time.Now())
+	token, err := b.c.verify(join.Token)
 	switch {
 	case errors.Is(err, signal.ErrTokenExpired):
 		return "", nil
@@ -142,6 +143,17 @@ func (b *browser) replaces(join signal.Join) (string, error) {
 		return "", signal.Errorf(signal.CodeDenied, "the session token is of somebody else")
 	}
 	return token.ID, nil
+}
+
+// verify is signal.VerifyToken for what another coordinator may have made: by
+// another clock or, which the log then says, with another secret.
+func (c *Coordinator) verify(token string) (signal.Session, error) {
+	now := time.Now()
+	s, err := signal.VerifyToken(c.cfg.SessionSecret, token, now.Add(-clockSkew))
+	if errors.Is(err, signal.ErrTokenInvalid) && c.seldom.may("token", now) {
+		c.log.Warn("session token refused; do all coordinators have the same secrets.session and secrets.worker?", "cause", err, "quietFor", seldomPeriod)
+	}
+	return s, err
 }
 
 // isAnother says whether a token's user is not who is signed in here.
@@ -166,7 +178,7 @@ func (b *browser) resume(ctx context.Context, e signal.Envelope) error {
 	if err != nil {
 		return err
 	}
-	token, err := signal.VerifyToken(b.c.cfg.SessionSecret, resume.Token, time.Now())
+	token, err := b.c.verify(resume.Token)
 	if err != nil {
 		b.c.stats.refuse("token")
 		return signal.Errorf(signal.CodeDenied, "%v; start again from the menu", err)

@@ -79,7 +79,7 @@ func TestInvitationsAtTheDoor(t *testing.T) {
 	}{
 		"forged":              {signal.Join{Invite: mint("other", room, time.Hour)}, signal.CodeDenied},
 		"cut":                 {signal.Join{Invite: good[:len(good)-2]}, signal.CodeDenied},
-		"expired":             {signal.Join{Invite: mint(secret, room, -time.Second)}, signal.CodeExpired},
+		"expired":             {signal.Join{Invite: mint(secret, room, -time.Hour)}, signal.CodeExpired},
 		"of another room":     {signal.Join{Invite: mint(secret, signal.NewID(), time.Hour)}, signal.CodeDenied},
 		"oversized":           {signal.Join{Invite: strings.Repeat("x", signal.MaxToken+1)}, signal.CodeBadRequest},
 		"forged session":      {signal.Join{Token: token("other", room, time.Hour)}, signal.CodeDenied},

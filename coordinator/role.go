@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -61,7 +62,9 @@ func (c *Coordinator) serveRole(
 		if err != nil {
 			refusal := signal.AsError(err)
 			c.stats.refuse(string(refusal.Code))
-			log.Warn("role refused", "cause", err)
+			if c.seldom.may(fmt.Sprint(from, r.URL.Path, refusal.Code), time.Now()) { // it tries on and on
+				log.Warn("role refused", "cause", err, "quietFor", seldomPeriod)
+			}
 			sock.send(encode(signal.TypeError, e.ID, "", refusal))
 			sock.cut(websocket.ClosePolicyViolation, "refused")
 			return

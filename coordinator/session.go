@@ -12,6 +12,7 @@ const (
 	sweepPeriod   = 5 * time.Second    // how often lost sessions are looked for
 	tokenTTL      = 7 * 24 * time.Hour // longer than anybody plays
 	waitTTL       = 3 * time.Minute    // of the token of who waits: it is renewed, and must not be a way past others later
+	clockSkew     = time.Minute        // that the clocks of coordinators and workers may be apart
 	maxSessions   = 100_000            // with and without a socket
 	workerGrace   = 10 * time.Second   // as long as a worker takes to come back to a coordinator
 	goneMemory    = 10 * time.Minute   // as long as it is known when a worker left

@@ -21,8 +21,8 @@ const (
 // mutex.
 type library struct {
 	digest string
-	games  map[string]signal.Game // by id
-	users  []*workerLink          // in no order; each knows its place
+	games  map[string]signal.Game   // by id
+	users  map[string][]*workerLink // by zone, in no order; each knows its place
 }
 
 // wanted is a digest that workers announce and whose games nobody has said yet.
@@ -87,8 +87,8 @@ func (l *libraries) adopt(w *workerLink, lib *library) {
 		return
 	}
 	l.drop(w)
-	w.library, w.place = lib, len(lib.users)
-	lib.users = append(lib.users, w)
+	w.library, w.place = lib, len(lib.users[w.zone])
+	lib.users[w.zone] = append(lib.users[w.zone], w)
 }
 
 // drop takes a worker's library from it; one that nobody has is no more.
@@ -97,13 +97,17 @@ func (l *libraries) drop(w *workerLink) {
 	if lib == nil {
 		return
 	}
-	last := len(lib.users) - 1
-	lib.users[w.place] = lib.users[last]
-	lib.users[w.place].place = w.place
-	lib.users[last] = nil
-	lib.users = lib.users[:last]
+	users := lib.users[w.zone]
+	last := len(users) - 1
+	users[w.place] = users[last]
+	users[w.place].place = w.place
+	users[last] = nil
+	lib.users[w.zone] = users[:last]
 	w.library, w.place = nil, 0
 	if last == 0 {
+		delete(lib.users, w.zone)
+	}
+	if len(lib.users) == 0 {
 		delete(l.known, lib.digest)
 		l.changes.Add(1)
 	}
@@ -131,7 +135,7 @@ func (l *libraries) forget(w *workerLink) {
 func (l *libraries) learn(w *workerLink, digest string, games map[string]signal.Game) (adopted []*workerLink) {
 	lib := l.known[digest]
 	if lib == nil {
-		lib = &library{digest: digest, games: games}
+		lib = &library{digest: digest, games: games, users: map[string][]*workerLink{}}
 		l.known[digest] = lib
 		l.changes.Add(1)
 	}

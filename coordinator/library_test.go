@@ -97,7 +97,7 @@ func TestLibraryIsKeptOnce(t *testing.T) {
 	if asked(t, late) || late.library != all[0].library {
 		t.Error("who comes later does not share it")
 	}
-	if w, err := c.registry.candidates("b", "", nil); err != nil || len(w) != 1001 {
+	if w, err := c.registry.candidates("b", "", nil); err != nil || len(w) != lookedAt {
 		t.Errorf("%d candidates, %v", len(w), err)
 	}
 	for _, w := range append(all, late) {

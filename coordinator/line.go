@@ -77,11 +77,14 @@ func (q *queue) end() {
 func (q *queue) ask() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	known := map[wish][]*workerLink{}
+	known, seen := map[wish][]*workerLink{}, map[wish]bool{}
 	for i, t := range q.line {
-		_, seen := known[t.wish]
-		if i >= headOfLine && (seen || len(known) >= otherHeads) {
+		if i >= headOfLine && (seen[t.wish] || len(seen) >= otherHeads) {
 			continue
+		}
+		seen[t.wish] = true
+		if len(t.stands) >= placesAsked {
+			continue // a look at very many workers is dear
 		}
 		for _, w := range q.candidates(known, t) {
 			if len(t.stands) >= placesAsked {

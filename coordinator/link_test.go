@@ -135,12 +135,7 @@ func TestWorkersRace(t *testing.T) {
 		defer r.mu.Unlock()
 		users := 0
 		for _, lib := range r.libraries.known {
-			users += len(lib.users)
-			for at, w := range lib.users {
-				if w.place != at || w.library != lib || r.workers[w.id] != w {
-					t.Errorf("%s is at another place", w.id)
-				}
-			}
+			users += usersInPlace(t, r, lib)
 		}
 		waiting := 0
 		for _, one := range r.libraries.wanted {
@@ -152,6 +147,19 @@ func TestWorkersRace(t *testing.T) {
 		}
 		return r.workers[last.id] != nil && rooms == len(r.rooms) && users+waiting >= len(r.workers)
 	})
+}
+
+// usersInPlace counts the users of a library; each must know where it is.
+func usersInPlace(t *testing.T, r *registry, lib *library) (n int) {
+	for zone, users := range lib.users {
+		n += len(users)
+		for at, w := range users {
+			if w.place != at || w.zone != zone || w.library != lib || r.workers[w.id] != w {
+				t.Errorf("%s is at another place", w.id)
+			}
+		}
+	}
+	return n
 }
 
 // A worker that says too much is cut, and may come again.

@@ -2,8 +2,6 @@ package coordinator
 
 import (
 	"fmt"
-	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -168,53 +166,6 @@ func (r *registry) workerOrWait(id string) (*workerLink, <-chan struct{}) {
 	}
 	one.until = time.Now().Add(awaitedFor)
 	return nil, one.here
-}
-
-// candidates are whom to ask for a place for the game, in this order: in the
-// zone that is wished, if one is, else the nearest by the round trips that the
-// page measured (in ms, by zone); see place. Workers that drain, are overloaded
-// or silent are not among them, so that there may be none, and no error: then
-// the player has to wait. An error, an *signal.Error, says what is missing.
-func (r *registry) candidates(game, zone string, latencies map[string]int) ([]*workerLink, error) {
-	now := time.Now()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.workers) == 0 {
-		return nil, signal.Errorf(signal.CodeNoWorker,
-			"no worker is connected; is the worker role running, and does its secrets.worker match?")
-	}
-	var links []*workerLink
-	var all []standing
-	known, inZone := false, false
-	for _, lib := range r.libraries.known {
-		if _, ok := lib.games[game]; !ok {
-			continue
-		}
-		known = true
-		links, all = slices.Grow(links, len(lib.users)), slices.Grow(all, len(lib.users))
-		for _, w := range lib.users {
-			if zone != "" && w.zone != zone {
-				continue
-			}
-			inZone = true
-			if s, healthy := w.standing(now); healthy {
-				links, all = append(links, w), append(all, s)
-			}
-		}
-	}
-	switch {
-	case !known && len(r.libraries.wanted) > 0 && len(r.libraries.known) == 0:
-		return nil, signal.Errorf(signal.CodeNoWorker, "the workers have just come and not yet said what games they have; try again in a moment")
-	case !known:
-		return nil, signal.Errorf(signal.CodeNotFound, "there is no game %q; choose one from the menu", game)
-	case !inZone:
-		return nil, signal.Errorf(signal.CodeNoWorker, "no worker in the zone %q has this game; choose another zone", zone)
-	}
-	ordered := make([]*workerLink, 0, len(links))
-	for _, at := range place(all, latencies, rand.Uint64) {
-		ordered = append(ordered, links[at])
-	}
-	return ordered, nil
 }
 
 // forRoom is the worker that has the room.

@@ -21,7 +21,7 @@ type workerLink struct {
 	// What it announced, guarded by the registry's mutex.
 	rooms   map[string]signal.Room
 	library *library // nil while its games are not known
-	place   int      // in the library's users
+	place   int      // in the library's users of its zone
 	wants   string   // digest of the library it has, if its games are not known
 	faults  int      // libraries that it owed us
 

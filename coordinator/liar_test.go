@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
@@ -146,5 +148,29 @@ func TestRoleIsCutAtOnce(t *testing.T) {
 	until(t, "the end", func() bool { return d.registry.worker(w.id) == nil })
 	if n := d.stats.refusals()["rate"]; n != 1 {
 		t.Errorf("counted %d times", n)
+	}
+}
+
+// Who answers pings, and never proves anything, does not keep others out.
+func TestPongsAreNoProof(t *testing.T) {
+	t.Parallel()
+	d := start(t, nil)
+	c := d.dial("/ws/worker", nil) // it answers pings as it reads
+	c.next(signal.TypeChallenge)
+	d.strangers.mu.Lock()
+	inside := d.strangers.inside
+	d.strangers.mu.Unlock()
+	if inside != 1 {
+		t.Errorf("%d are strangers", inside)
+	}
+	<-time.After(handshakeTimeout)
+	if code := c.ends(); code != websocket.ClosePolicyViolation {
+		t.Errorf("closed with %d", code)
+	}
+	until(t, "the count", func() bool { return d.stats.refusals()["handshake"] == 1 })
+	d.strangers.mu.Lock()
+	defer d.strangers.mu.Unlock()
+	if d.strangers.inside != 0 {
+		t.Errorf("%d are strangers", d.strangers.inside)
 	}
 }

@@ -47,7 +47,6 @@ func (c *Coordinator) serveRole(
 		defer proved()
 		nonce := signal.NewNonce()
 		sock.send(encode(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce, Coordinator: c.id}))
-		_ = sock.conn.SetReadDeadline(time.Now().Add(handshakeTimeout)) // an error comes again from read
 		data, err := sock.read()
 		if err != nil {
 			c.stats.refuse("handshake")
@@ -89,7 +88,12 @@ func (c *Coordinator) letIn(from address, sock *socket) (proved func(), ok bool)
 		}
 		return ok
 	}
+	// Its pongs move the deadline of reading, so that is not enough.
+	late := time.AfterFunc(handshakeTimeout, func() {
+		sock.cut(websocket.ClosePolicyViolation, "it did not prove who it is in time")
+	})
 	return sync.OnceFunc(func() {
+		late.Stop()
 		sock.heavy = nil
 		put()
 		exit()

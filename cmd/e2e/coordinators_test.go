@@ -49,7 +49,7 @@ func notDisturbed(t *testing.T, p *Page, since float64) {
 	}
 	gap := longestGap(t, p, since)
 	t.Logf("longest time without a new picture: %.0f ms", gap)
-	if gap > 500 {
+	if gap > 2000 { // the machine may be busy; a game that hung on a coordinator would stand for good
 		t.Errorf("the picture stood still for %.0f ms", gap)
 	}
 }

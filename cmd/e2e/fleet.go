@@ -105,7 +105,7 @@ func (f *Fleet) launch(o FleetOptions, role string, env map[string]string) (*Mem
 	env["CLOUDRETRO_OPS_ADDRESS"] = m.Ops
 	env["CLOUDRETRO_WEBRTC_SINGLEPORT"] = fmt.Sprint(media)
 	env["CLOUDRETRO_WORKER_SERVER_ADDRESS"] = fmt.Sprintf("127.0.0.1:%d", probe)
-	list := os.Environ()
+	list := append(os.Environ(), neverOverloaded)
 	for k, v := range env {
 		list = append(list, k+"="+v)
 	}

@@ -44,6 +44,10 @@ type Options struct {
 	Config map[string]string // further environment, e.g. CLOUDRETRO_ENCODER_VIDEO_SCALE=1
 }
 
+// neverOverloaded has workers start games however late their frames are: they
+// share this machine with browsers.
+const neverOverloaded = "CLOUDRETRO_WORKER_ROOMS_LATELIMIT=1000"
+
 // Stage is a running installation.
 type Stage struct {
 	URL       string // of the page, no slash at the end
@@ -75,7 +79,7 @@ func Start(ctx context.Context, o Options) (*Stage, error) {
 		fmt.Sprintf("CLOUDRETRO_WORKER_SERVER_ADDRESS=127.0.0.1:%d", probe),
 		fmt.Sprintf("CLOUDRETRO_WEBRTC_SINGLEPORT=%d", media),
 		fmt.Sprintf(`CLOUDRETRO_TURN_LISTENERS=[{"protocol":"udp","address":"127.0.0.1:%d"}]`, gate),
-		"CLOUDRETRO_OPS_ADDRESS=",
+		"CLOUDRETRO_OPS_ADDRESS=", neverOverloaded,
 	)
 	if o.Games != "" {
 		env = append(env, "CLOUDRETRO_LIBRARY_BASEPATH="+o.Games)

@@ -131,7 +131,12 @@ func (o *Options) complement() error {
 	return nil
 }
 
-// sockets is how many of them the run has open at once, at the most.
+// sockets is how many of them the run has open at once, at the most. Pages that
+// come at a rate are counted for as long as they play, and some seconds.
 func (o *Options) sockets() int {
-	return o.Browsers + o.Starts + o.Workers*max(1, len(o.Coordinators), o.Spawn) + 4*o.Media + 200
+	players := o.Starts
+	if o.Rate > 0 {
+		players = min(players, int(o.Rate*(1.5*o.Hold.Seconds()+2))+1)
+	}
+	return o.Browsers + players + o.Workers*max(1, len(o.Coordinators), o.Spawn) + 4*o.Media + 200
 }

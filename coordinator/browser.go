@@ -127,7 +127,7 @@ func (b *browser) refuse(id string, err error) {
 }
 
 func (b *browser) dispatch(ctx context.Context, e signal.Envelope) error {
-	if b.stranger && e.Type != signal.TypeResume {
+	if b.stranger && e.Type != signal.TypeResume && !b.introduced(e) {
 		return signal.Errorf(signal.CodeSignIn, "sign in first")
 	}
 	switch e.Type {

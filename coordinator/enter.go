@@ -109,6 +109,26 @@ func (b *browser) join(ctx context.Context, e signal.Envelope) error {
 	return nil
 }
 
+// introduced says whether a stranger goes back into a room with the token of a
+// session that somebody had there who was signed in. It lets them in as a Resume
+// with the same token would, if the session had not ended.
+func (b *browser) introduced(e signal.Envelope) bool {
+	if e.Type != signal.TypeJoin {
+		return false
+	}
+	join, err := signal.Read[signal.Join](e)
+	if err != nil || join.Token == "" {
+		return false
+	}
+	token, err := b.c.verify(join.Token)
+	if err != nil || token.User == nil || token.Room == "" || token.Room != join.Room {
+		return false
+	}
+	b.user, b.stranger = token.User, false
+	b.c.sessions.introduce(b.session, token.User)
+	return true
+}
+
 // checkInvite refuses at the door who comes by an invitation that is forged, has
 // expired or is for another room. Whether it was used or revoked the worker
 // knows, and by whose clock it was made: in doubt it is the worker that refuses.

@@ -51,6 +51,43 @@ func TestStranger(t *testing.T) {
 	})
 }
 
+// A stranger goes back into the room that they have left, by the token that they
+// had there.
+func TestStrangerComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bare()
+		room, other := signal.NewID(), signal.NewID()
+		w := link("w", loose(), nil)
+		c.registry.enroll(w, games("pong"), signal.Room{ID: room, Game: "pong"})
+		ann := &signal.User{ID: "ann", Name: "Ann", Role: signal.RolePlayer}
+		sock := loose()
+		b := &browser{c: c, sock: sock, session: c.sessions.open(sock, "", nil), bucket: newBucket(9, 99, time.Now()), stranger: true}
+		join := func(secret, of string, user *signal.User) []byte {
+			return encode(signal.TypeJoin, "j", "", signal.Join{Room: room, SDP: "v=0", Token: signal.MintToken(secret, signal.Session{
+				ID: "s", Worker: "w", Room: of, User: user, Expires: time.Now().Add(time.Hour).Unix(),
+			})})
+		}
+		for name, data := range map[string][]byte{
+			"of nobody": join(secret, room, nil), "of another room": join(secret, other, ann), "of no room": join(secret, "", ann), "forged": join("forged", room, ann),
+			"without": encode(signal.TypeJoin, "j", "", signal.Join{Room: room, SDP: "v=0"}), "malformed": encode(signal.TypeJoin, "j", "", "x"),
+		} {
+			b.handle(t.Context(), data, nil)
+			if r := read[signal.Error](t, sock.sent(t, signal.TypeError)); r.Code != signal.CodeSignIn || !b.stranger {
+				t.Errorf("%s: told %+v", name, r)
+			}
+		}
+		b.handle(t.Context(), join(secret, room, ann), nil)
+		asked := read[signal.Join](t, w.sock.sent(t, signal.TypeJoin))
+		if asked.User == nil || asked.User.ID != "ann" || asked.Replaces != "s" || b.stranger {
+			t.Errorf("the worker is asked for %+v", asked)
+		}
+		_, token := c.sessions.hello(b.session)
+		if s, err := signal.VerifyToken(secret, token, time.Now()); err != nil || s.User == nil || s.User.ID != "ann" {
+			t.Errorf("the session's token is of %+v, %v", s, err)
+		}
+	})
+}
+
 func TestServers(t *testing.T) {
 	d := start(t, func(c *Config) { c.ICEServers = []signal.ICEServer{{URLs: []string{"stun:stun.example.org"}}} })
 	p := d.page()

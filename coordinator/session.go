@@ -109,6 +109,13 @@ func (t *sessions) hello(s *session) (id, token string) {
 	return s.id, t.token(s)
 }
 
+// introduce notes who a session is of.
+func (t *sessions) introduce(s *session, user *signal.User) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.user = user
+}
+
 // resume binds sock to the session that a token names, whether this
 // coordinator knows it or not, in place of the fresh one, and tells the page.
 // The answer is the session; the socket it had before is cut.

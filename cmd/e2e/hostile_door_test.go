@@ -282,7 +282,7 @@ func (s *siege) tokens(t *testing.T) {
 				ws.denied("join with "+name, "q", signal.CodeDenied)
 			})
 		}
-		old := mint(fleetSecret, func(one *signal.Session) { one.Expires = time.Now().Unix() - 1 })
+		old := mint(fleetSecret, func(one *signal.Session) { one.Expires = time.Now().Add(-time.Hour).Unix() })
 		counted(t, m, "token", 1, func() {
 			ws.say(signal.TypeResume, "q", signal.Resume{Token: old})
 			ws.denied("expired", "q", signal.CodeDenied)

@@ -91,7 +91,7 @@ func (s *siege) invitations(t *testing.T) {
 		"cut":                     {good[:len(good)-1], signal.CodeDenied},
 		"a session token":         {session, signal.CodeDenied},
 		"of another room":         {mint(fleetSecret, signal.Invitation{Room: strings.Repeat("a", 26)}), signal.CodeDenied},
-		"expired":                 {mint(fleetSecret, signal.Invitation{Expires: time.Now().Add(-time.Second)}), signal.CodeExpired},
+		"expired":                 {mint(fleetSecret, signal.Invitation{Expires: time.Now().Add(-time.Hour)}), signal.CodeExpired},
 		"revoked":                 {token, signal.CodeRevoked},
 		"signed, but not made":    {good, signal.CodeRevoked},
 		"signed, until year 9999": {mint(fleetSecret, signal.Invitation{Expires: time.Unix(253402300799, 0)}), signal.CodeRevoked},

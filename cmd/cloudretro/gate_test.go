@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -157,6 +158,19 @@ func TestReload(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil || taken.Load() != nil {
 		t.Errorf("a broken configuration: %v, %v", err, taken.Load())
+	}
+}
+
+// What was changed in vain is named, without its value.
+func TestStaleKeys(t *testing.T) {
+	running := defaults(t, "secrets.worker=0123456789abcdef0")
+	next := defaults(t, "secrets.worker=0123456789abcdef1", "coordinator.limits.startsPerMinute=7", "secrets.turn=0123456789abcdef2",
+		"turn.users=[{username: user-1, password: pass-1}]")
+	if got := stale(running, next); !slices.Equal(got, []string{"coordinator.limits.startsPerMinute", "secrets.worker"}) {
+		t.Errorf("%s need a restart", got)
+	}
+	if got := stale(running, running); len(got) != 0 {
+		t.Errorf("%s need a restart though nothing has changed", got)
 	}
 }
 

@@ -38,5 +38,15 @@ func (h *house) reload(ctx context.Context, again *hangup) error {
 			continue
 		}
 		h.log.Info("secrets.turn and turn.users read again; other keys need a restart")
+		if stale := stale(h.cfg, next); len(stale) > 0 {
+			h.log.Warn("changed keys are not taken before a restart", "keys", stale)
+		}
 	}
+}
+
+// stale are the keys that differ from those that the process runs with, but for
+// those that it takes while it runs.
+func stale(running, next config.Config) []string {
+	running.Secrets.Turn, running.Turn.Users = next.Secrets.Turn, next.Turn.Users
+	return config.Changed(running, next)
 }

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -59,5 +60,23 @@ func TestQueueIsLeft(t *testing.T) {
 	run(ctx, t, chromedp.Click(chromedp.CSS(".curtain .button")))
 	until(ctx, t, `cloudretro.state === 'menu' && location.pathname === '/' && sessionStorage.getItem('cloudretro.session') === null`)
 	wait(t, "leave", func() bool { return f.heard("leave") >= 1 })
+	noErrors(ctx, t)
+}
+
+// TestQueueOfARegion: who waits in a region may as well play anywhere.
+func TestQueueOfARegion(t *testing.T) {
+	f := newFake(t)
+	f.zones = map[string]time.Duration{"eu": 0, "us": 0}
+	f.queue = &signal.Queued{Position: 1, Waiting: 1, Token: "place"}
+	ctx := browser(t, 390, 844)
+	run(ctx, t, chromedp.Navigate(f.URL+"/"))
+	until(ctx, t, `document.querySelector('#region option[value=us]')`)
+	does(ctx, t, `((s) => (s.value = 'us', s.dispatchEvent(new Event('change'))))(document.querySelector('#region'))`)
+	run(ctx, t, chromedp.Click(chromedp.CSS("[data-game=quad]")))
+	until(ctx, t, `window.cloudretro?.state === 'queued' && /a machine in us is free/.test(document.querySelector('.hint').innerText)`)
+	shoot(ctx, t, "queue-region")
+	run(ctx, t, chromedp.Click(chromedp.CSS(".curtain .button")))
+	wait(t, "anywhere", func() bool { return f.heard("start 0 zone us") == 1 && f.heard("start") == 2 })
+	until(ctx, t, `cloudretro.state === 'queued' && cloudretro.zones.choice === '' && document.querySelectorAll('.curtain .button').length === 1`)
 	noErrors(ctx, t)
 }

@@ -4,24 +4,7 @@
 // address bar it invites, reloaded it comes back into the same game and seat.
 // What game it was travels in history.state, so that a room that has closed
 // meanwhile offers to start the same game anew.
-//
-// For tests and tools, window.cloudretro (read only):
-//   state     'menu' | 'connecting' | 'queued' | 'playing' | 'reconnecting' | 'error'
-//   phase     what 'connecting' or 'reconnecting' waits for: socket asking path, else null
-//   game, room, title, player, seats, geometry   what is known, or null
-//   saved     when the game was saved, ms since 1970, or 0
-//   queue     {position, waiting} in state 'queued', else null
-//   members, invitations, host, closed   the people in the room, see company.js
-//   coordinator  URL of the WebSocket in use, or null
-//   socket    its state, see signal.js, or null
-//   zones     {list, latencies, choice}, see zones.js
-//   pc        the RTCPeerConnection, or null (always null in the menu)
-//   video     the <video>, or null
-//   error     the reason of 'error' {code, title, text, help}, or null
-//   errors    everything that went wrong so far, oldest first: {code, message}
-//   firstFrame  ms from the load of the page to the first picture of this game, or null
-//   stats()   a Promise of the figures of the overlay, over one second
-//   sendControl(object)  says something on the control channel; whether it could
+// What it shows of itself to tests, window.cloudretro, is told in embed.go.
 
 import { originOf, parse, playPath, roomPath, socketURL } from './route.js';
 import { browserClock } from './clock.js';
@@ -190,6 +173,12 @@ class App {
         const code = session.error?.code;
         const fresh = game() && !stays.includes(code);
         change(fresh ? playPath(game(), route.relay) : here(route.relay));
+      },
+      region: () => this.zones.choice,
+      anywhere: () => {
+        this.zones.choice = '';
+        this.#tab.forget(); // the place in line was one of that region
+        change(playPath(game(), route.relay));
       },
       relay: () => change(here(true)),
       direct: () => change(here(false)),

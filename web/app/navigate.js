@@ -97,10 +97,17 @@ export class Navigator {
     }
     this.#held = held;
     const confirm = (buttons & (bit(Button.A) | bit(Button.B) | bit(Button.START))) !== 0;
-    if (confirm && !this.#confirm && document.activeElement?.matches('[data-nav]')) document.activeElement.click();
+    if (confirm && !this.#confirm && document.activeElement?.matches('[data-nav]')) press(document.activeElement);
     this.#confirm = confirm;
     if (!this.#abort.signal.aborted) this.#watch();
   }
+}
+
+// A page may not open the list of a select for a pad: each press goes on to the next.
+function press(element) {
+  if (!element.matches('select')) return element.click();
+  element.selectedIndex = (element.selectedIndex + 1) % element.length;
+  element.dispatchEvent(new Event('change'));
 }
 
 const rectOf = (element) => element.getBoundingClientRect();

@@ -48,8 +48,8 @@ export class Curtain {
     this.#step.textContent = phases[name] ?? '';
   }
 
-  /** Shows a place in line; null when it is one's turn. */
-  queue(place, menu) {
+  /** Shows a place in line, of the region that was chosen; null when it is one's turn. */
+  queue(place, region, actions) {
     const before = !this.#place.hidden;
     this.#place.hidden = !place;
     this.#element.classList.toggle('line', Boolean(place));
@@ -64,7 +64,7 @@ export class Curtain {
       this.#step.textContent = text;
     }
     if (before) return;
-    replace(this.#hint, h('span', {}, 'The game starts by itself as soon as a machine is free. Leave this page open.'), menu);
+    replace(this.#hint, h('span', {}, `The game starts by itself as soon as a machine ${region ? `in ${region} ` : ''}is free. Leave this page open.`), actions);
   }
 
   /** Tells why it may take so long. */
@@ -136,5 +136,9 @@ export class Notes {
     this.#element.append(note);
     while (this.#element.children.length > MAX_NOTES) this.#element.firstElementChild.remove();
     setTimeout(() => note.remove(), NOTE);
+  }
+
+  clear() {
+    this.#element.replaceChildren();
   }
 }

@@ -57,7 +57,7 @@ export class Play {
    * @param {HTMLElement} root
    * @param {import('./session.js').Session} session
    * @param {import('./settings.js').Settings} settings
-   * @param {object} routes leave(), again(), relay(), direct(), entered(info)
+   * @param {object} routes what main.js does for it
    */
   constructor(root, session, settings, routes) {
     this.#root = root;
@@ -199,10 +199,13 @@ export class Play {
       this.#name = game.replaceAll('-', ' ');
       this.#know(game);
     }
-    this.#curtain.queue(place, h('a', { class: 'button', href: '/', 'data-nav': true, onclick: (event) => {
-      event.preventDefault();
-      this.#routes.leave();
-    } }, 'Back to the menu'));
+    const region = this.#routes.region();
+    this.#curtain.queue(place, region, h('div', { class: 'actions' },
+      region && h('button', { type: 'button', class: 'button', onclick: () => this.#routes.anywhere() }, 'Any region'),
+      h('a', { class: 'button', href: '/', onclick: (event) => {
+        event.preventDefault();
+        this.#routes.leave();
+      } }, 'Back to the menu')));
     document.title = place ? `(${place.position}) ${this.#name} · in line` : `▶ ${this.#name} · your turn`;
     if (!place && document.hidden) chime();
   }
@@ -227,6 +230,7 @@ export class Play {
     };
     this.#curtain.visible = false;
     this.#together = null;
+    this.#notes.clear();
     this.#sender.stop();
     this.#touch.visible = false;
     // A closed room cannot be joined again; its game can be started, if it is known.

@@ -13,7 +13,7 @@ const reasons = {
   'no-worker': {
     title: 'No machine is free to run this',
     text: 'Games run on workers, and none is connected at the moment.',
-    help: 'If this is your server: start a worker (cloudretro --role=worker) and see that it reaches the coordinator. Then try again.',
+    help: 'Try again in a moment. If this is your server: start a worker (cloudretro --role=worker) and see that it reaches the coordinator.',
     actions: ['again', 'menu'],
   },
   full: {
@@ -61,7 +61,7 @@ const reasons = {
   closed: {
     title: 'The game has ended',
     text: '',
-    help: '',
+    help: 'Start it anew, or choose another.',
     actions: ['again', 'menu'],
   },
   timeout: {

@@ -177,8 +177,7 @@ export class Session extends EventTarget {
   // What the two connections add up to.
   #judge() {
     if (this.#over || !this.#hadMedia) return;
-    const whole = this.#media && this.#signal.state === 'ready';
-    if (whole) this.#set('playing', null);
+    if (this.#media && this.#signal.state === 'ready') this.#set('playing', null);
     else this.#set('reconnecting', this.#media ? 'socket' : 'path');
   }
 

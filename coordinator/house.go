@@ -25,6 +25,9 @@ func newAPI(c *Coordinator) *api.API {
 		Allow:   func(r *http.Request) bool { return c.questions.take(addressOf(r), 1, time.Now()) },
 		Ready:   c.Ready,
 		Refused: c.stats.refuse,
+		Did: func(by signal.User, what, id string) {
+			c.log.Info("done by an admin", "what", what, "id", id, "user", by.ID, "name", by.Name)
+		},
 	})
 }
 

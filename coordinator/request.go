@@ -221,7 +221,7 @@ func (c *Coordinator) enterRoom(ctx context.Context, s *session, w *workerLink, 
 		err = c.registry.addRoom(w, answer.Room)
 	}
 	if err != nil {
-		c.log.Info("worker refused", "worker", w.id, "request", r.kind, "cause", err)
+		c.log.Debug("worker refused", "worker", w.id, "request", r.kind, "cause", err) // anybody can have that as often as they like
 		c.sessions.giveUp(s)
 		c.fail(s, r.id, err)
 		return

@@ -30,8 +30,20 @@ func (a *API) drain(c *call) error {
 	if err := a.cfg.Operator.Drain(worker, signal.Drain{Off: wish.Off}); err != nil {
 		return err
 	}
+	if wish.Off {
+		c.did("use a worker again", worker)
+	} else {
+		c.did("drain a worker", worker)
+	}
 	c.rw.WriteHeader(http.StatusAccepted)
 	return nil
+}
+
+// did reports what an admin has done.
+func (c *call) did(what, id string) {
+	if c.api.cfg.Did != nil {
+		c.api.cfg.Did(*c.user, what, id)
+	}
 }
 
 // sessions asks the workers, of which one may be named by ?worker=.

@@ -55,7 +55,7 @@ type gatekeeper interface {
 	Session(token string) (signal.Session, error)
 }
 
-// Config is what an API needs; all of it is required.
+// Config is what an API needs; all of it is required, but for Did.
 type Config struct {
 	Coordinator string           // id of this process
 	Games       http.HandlerFunc // answers GET with all games, and ETags
@@ -67,6 +67,8 @@ type Config struct {
 	Allow       func(r *http.Request) bool // whether an address may ask once more
 	Ready       func() error               // why nobody should be sent here, nil for no reason
 	Refused     func(cause string)         // is told the code of every refusal
+	// Did is told what an admin has done to a worker, room or session; nil: nobody is.
+	Did func(by signal.User, what, id string)
 }
 
 // API is an http.Handler for everything below Prefix, and for Games.

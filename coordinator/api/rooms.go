@@ -74,6 +74,11 @@ func (c *call) end(worker string, end signal.End) error {
 	if err := c.api.cfg.Operator.End(c.r.Context(), worker, end); err != nil {
 		return err
 	}
+	if end.Room != "" {
+		c.did("close a room", end.Room)
+	} else {
+		c.did("end a session", end.Session)
+	}
 	return c.done()
 }
 

@@ -108,8 +108,13 @@ func (g *gossip) tell(now time.Time) {
 		return
 	}
 	g.said, g.at = since, now
-	data := encode(signal.TypeQueue, "", "", signal.Queue{Coordinator: g.q.c.id, Since: since})
-	for _, w := range g.q.c.registry.carriers(carriers) {
+	g.q.spread(since)
+}
+
+// spread tells the others since when who waits here does.
+func (q *queue) spread(since []int64) {
+	data := encode(signal.TypeQueue, "", "", signal.Queue{Coordinator: q.c.id, Since: since})
+	for _, w := range q.c.registry.carriers(carriers) {
 		w.sock.send(data)
 	}
 }

@@ -60,10 +60,14 @@ func (q *queue) done(g *gossip) bool {
 	return true
 }
 
-// end gives up all tickets: the pages ask elsewhere.
+// end gives up all tickets: the pages ask elsewhere, where they are not to be
+// counted twice.
 func (q *queue) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if q.running { // else the others know
+		q.spread([]int64{})
+	}
 	for _, t := range q.byID {
 		q.cancel(t, nil)
 	}

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
@@ -47,6 +48,16 @@ func byPosition(players []*player) []*player {
 	return line
 }
 
+// eventually is until for what a thousand pages do on a busy machine.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(12 * patient); !ok(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("%s did not happen within %s", what, 12*patient)
+		}
+	}
+}
+
 func inOrderOfArrival(t *testing.T, line []*player) {
 	t.Helper()
 	if !slices.IsSortedFunc(line, func(a, b *player) int { return int(a.since - b.since) }) {
@@ -81,7 +92,7 @@ func TestThousandStarts(t *testing.T) {
 		all.Go(func() { p.say(signal.TypeStart, "s", "", signal.Start{Game: "pong", SDP: "v=0"}) })
 	}
 	all.Wait()
-	until(t, "one line", func() bool { return inLine(players, 200) })
+	eventually(t, "one line", func() bool { return inLine(players, 200) })
 	sane(t, halls, 200)
 	line := byPosition(players)
 	inOrderOfArrival(t, line)
@@ -91,7 +102,7 @@ func TestThousandStarts(t *testing.T) {
 		for i, n := range []int{4, 5, 1} {
 			halls[i].end(n)
 		}
-		until(t, "the next ten", func() bool { return inLine(players, len(players)-len(line)+10) })
+		eventually(t, "the next ten", func() bool { return inLine(players, len(players)-len(line)+10) })
 		for i, p := range line {
 			if _, playing := p.state(); playing != (i < 10) {
 				t.Fatalf("of the line the %d-th plays: %v", i+1, playing)
@@ -115,14 +126,31 @@ func TestThousandStarts(t *testing.T) {
 		}
 	}
 	players = append(stayed, moved...)
-	until(t, "one line again", func() bool { return inLine(players, 0) })
+	eventually(t, "one line again", func() bool { return inLine(players, 0) })
 	line = byPosition(players)
 	inOrderOfArrival(t, line)
 	halls[0].end(7)
-	until(t, "the next seven", func() bool { return inLine(players, 7) })
+	eventually(t, "the next seven", func() bool { return inLine(players, 7) })
 	for i, p := range line[:12] {
 		if _, playing := p.state(); playing != (i < 7) {
 			t.Errorf("of the line the %d-th plays: %v", i+1, playing)
 		}
 	}
+}
+
+// A coordinator that stops says that nobody waits there any more: its pages come
+// to the others, which would count them twice.
+func TestLineOfWhoStops(t *testing.T) {
+	one, two := start(t, nil), start(t, nil)
+	newHall(t, 0, one, two)
+	known := func() bool {
+		two.board.mu.Lock()
+		defer two.board.mu.Unlock()
+		_, known := two.board.queues[one.id]
+		return known
+	}
+	one.player().say(signal.TypeStart, "s", "", signal.Start{Game: "pong", SDP: "v=0"})
+	until(t, "the line to be known elsewhere", known)
+	one.stop()
+	until(t, "the end of the line to be known", func() bool { return !known() })
 }

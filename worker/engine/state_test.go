@@ -47,6 +47,9 @@ func card(t *testing.T, state []byte) uint32 {
 	return c.Counter()
 }
 
+// last is the newest event; there is one.
+func (r *recorder) last() Event { return r.events[len(r.events)-1] }
+
 // A saved state comes back, also in another core process, and is what a crash
 // goes back to from then on.
 func TestSaveAndLoad(t *testing.T) {
@@ -71,15 +74,10 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Errorf("at frame %d after a load of frame %d", now, saved)
 	}
 	r.load(t, state) // it must take the snapshot: none comes by itself until the kill
-	old := r.Pid()
-	if err := syscall.Kill(old, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(r.Pid(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	for late := time.Now(); r.Pid() == old || r.Pid() == 0; {
-		if time.Since(late) > 10*time.Second {
-			t.Fatal("no other process")
-		}
-	}
+	r.rec.wait(t, "restarted again", 10*time.Second, func() bool { return r.rec.last().Info.Generation == 2 && r.rec.last().Kind == EventRestarted })
 	for {
 		again, err := r.Save(t.Context())
 		if errors.Is(err, ErrNotRunning) {
@@ -146,7 +144,8 @@ func TestInstalledCoresSaveAndLoad(t *testing.T) {
 			r := startRig(t, Config{}, spec)
 			r.frames(t, 30)
 			state := r.save(t)
-			n := len(r.rec.frames)
+			n := 0
+			r.rec.wait(t, "a picture", time.Second, func() bool { n = len(r.rec.frames); return n > 0 })
 			r.frames(t, n+60)
 			began := time.Now()
 			r.load(t, state)

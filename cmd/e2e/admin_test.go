@@ -56,16 +56,16 @@ func row(t *testing.T, p *Page, id, do string) {
 }
 
 // TestAdmin works at /admin: a worker is drained and takes games again, a room is
-// evicted, a session ended.
+// evicted, a session ended. The players are at another coordinator.
 func TestAdmin(t *testing.T) {
-	f := fleet(t, FleetOptions{Coordinators: 1, Workers: 1, CoordinatorConfig: map[string]string{
+	f := fleet(t, FleetOptions{Coordinators: 2, Workers: 1, CoordinatorConfig: map[string]string{
 		"CLOUDRETRO_COORDINATOR_SIGNIN_ADMINPASSWORD": operatorPassword,
 	}})
 	c := f.Coordinators[0]
 	if _, err := API[any](c, "/workers"); err == nil || !strings.Contains(err.Error(), "401") {
 		t.Errorf("workers are listed for everybody: %v", err)
 	}
-	admin := signInAsAdmin(t, local(c))
+	admin := signInAsAdmin(t, local(f.Coordinators[1]))
 	first := open(t, c.URL+"/play/test-card")
 	room := eval[string](t, first, "cloudretro.room")
 	until(t, admin, "/1 of/.test(document.querySelector('td.places').innerText) && document.querySelector('td.sessions').innerText.startsWith('1')", 10*time.Second)
@@ -169,4 +169,49 @@ func TestSignIn(t *testing.T) {
 	reads(t, other, "Sign in with Dex")
 	press(t, admin, "Sign out")
 	reads(t, admin, "Sign in with Dex")
+}
+
+// TestSignInElsewhere kills the coordinator where somebody has signed in. The
+// other one has another name, so that no cookie comes along.
+func TestSignInElsewhere(t *testing.T) {
+	var pages []string
+	for range 2 {
+		port, err := freePort(false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, fmt.Sprintf("127.0.0.1:%d", port))
+	}
+	other := strings.Replace("http://"+pages[1], "127.0.0.1", "localhost", 1)
+	f := fleet(t, FleetOptions{Coordinators: 2, Workers: 1, Pages: pages, CoordinatorConfig: map[string]string{
+		"CLOUDRETRO_COORDINATOR_SIGNIN_METHOD":   "password",
+		"CLOUDRETRO_COORDINATOR_SIGNIN_PASSWORD": "for the players",
+		"CLOUDRETRO_COORDINATOR_ALTERNATES":      "http://" + pages[0] + "," + other,
+	}})
+	p := visit(t, f.Coordinators[0].URL+"/play/test-card")
+	submit(t, p, map[string]string{"password": "for the players"})
+	if err := p.AwaitPicture(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, p, "probe.frames.length > 60 && cloudretro.state === 'playing'", 10*time.Second)
+	since := eval[float64](t, p, "performance.now()")
+	killed := time.Now()
+	f.Coordinators[0].Kill()
+	until(t, p, "cloudretro.socket !== 'ready'", 3*time.Second)
+	stopwatch(t, p, killed, "connected again", "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 3*time.Second)
+	hold(t, p, "KeyZ", presses, rests)
+	notDisturbed(t, p, since)
+	until(t, p, "JSON.stringify(cloudretro.members.map((m) => m.name)) === '[\"Player\"]'", 5*time.Second)
+	stroke(t, p, "Escape", "Escape")
+	until(t, p, "cloudretro.state === 'menu'", 5*time.Second)
+	t.Logf("the menu without its coordinator: %s", eval[string](t, p, "document.body.innerText"))
+	click(t, p, ".banner a")
+	until(t, p, "cloudretro.state === 'playing'", 15*time.Second)
+
+	stranger := visit(t, other+"/play/test-card")
+	until(t, stranger, "document.querySelector('#signin #password')", 10*time.Second)
+	if refused := eval[string](t, stranger, `new Promise((done) => { const s = new WebSocket(location.origin.replace('http', 'ws') + '/ws'); s.onclose = () => done('closed');
+		s.onmessage = (m) => { if (JSON.parse(m.data).type === 'hello') s.send(JSON.stringify({v: 1, type: 'start', id: '1', data: {game: 'test-card', sdp: 'v=0'}})); else done(m.data); }; })`); !strings.Contains(refused, "sign-in") && refused != "closed" {
+		t.Errorf("a stranger is answered %s", refused)
+	}
 }

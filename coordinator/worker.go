@@ -139,18 +139,24 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 		return nil
 	case signal.TypeError:
 		return c.errorFromWorker(w, e)
-	case signal.TypeCandidate:
-		return take(e, func(candidate signal.Candidate) error {
-			c.sessions.candidateToPage(w, e.Session, candidate)
-			return nil
-		})
-	case signal.TypeClosed:
+	case signal.TypeCandidate, signal.TypeClosed:
+		return c.sessionFromWorker(w, e)
+	}
+	return signal.Errorf(signal.CodeBadRequest, "a worker does not send %q", e.Type)
+}
+
+// sessionFromWorker hands on what a worker says to a page.
+func (c *Coordinator) sessionFromWorker(w *workerLink, e signal.Envelope) error {
+	if e.Type == signal.TypeClosed {
 		return take(e, func(closed signal.Closed) error {
 			c.sessions.closed(w, e.Session, closed)
 			return nil
 		})
 	}
-	return signal.Errorf(signal.CodeBadRequest, "a worker does not send %q", e.Type)
+	return take(e, func(candidate signal.Candidate) error {
+		c.sessions.candidateToPage(w, e.Session, candidate)
+		return nil
+	})
 }
 
 // take reads the payload of a message and hands it on.

@@ -51,9 +51,11 @@ func (q *headquarters) Zones() []api.Zone { return nil }
 func (q *headquarters) Totals() api.Totals {
 	return read(q, func() api.Totals { return q.totals })
 }
+
 func (q *headquarters) Workers() []api.Worker {
 	return read(q, func() []api.Worker { return slices.Clone(q.workers) })
 }
+
 func (q *headquarters) Rooms() []api.Room {
 	return read(q, func() []api.Room { return slices.Clone(q.rooms) })
 }

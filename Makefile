@@ -10,11 +10,12 @@ RELEASE  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 IMAGE    ?= cloudretro:latest
 FUZZTIME ?= 10s
 SOAK     ?= 5m
+SCALES   ?= 1 2 4
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/cloudretro
 LINT     := $(CACHE)/golangci-lint-v2.15.0/golangci-lint
 
 .PHONY: help play build packages go-version test test-go test-web lint fuzz e2e cluster-test image \
-	soak bench bench-latency bench-loss bench-play bench-room bench-send bench-turn
+	soak bench bench-coordinator bench-start bench-latency bench-loss bench-play bench-room bench-send bench-turn
 
 help:
 	@echo "make play            install what is missing, build, run all roles (ARGS='--set key=value')"
@@ -26,6 +27,8 @@ help:
 	@echo "make soak            the gate under load for SOAK=$(SOAK) while everything around it changes"
 	@echo "make image           container image $(IMAGE)"
 	@echo "make bench           Go benchmarks"
+	@echo "make bench-coordinator  10,000 browsers, 1,000 workers, 200 starts a second, times SCALES='$(SCALES)'"
+	@echo "make bench-start     1,000 starts at once at two coordinators over 200 places"
 	@echo "make bench-latency   key press to picture, in Chromium"
 	@echo "make bench-loss      freezes at 2 % loss, every pixel checked, in Chromium (ARGS='-time 5m')"
 	@echo "make bench-play      rates of picture and sound, gaps after a crash, in Chromium (ARGS='-games DIR')"
@@ -89,6 +92,17 @@ image:
 
 bench: packages
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+# One coordinator on core 0, the load on the others. Needs ulimit -n of 14,000 for each scale.
+bench-coordinator: build
+	@set -e; others=$$(( $$(nproc) - 1 )); pin=; if [ $$others -gt 0 ] && command -v taskset >/dev/null; then pin="taskset -c 1-$$others"; fi; \
+	for k in $(SCALES); do \
+		$$pin bin/cloudretro loadgen --name "$${k}x" --spawn 1 --cpu 0 --workers $${k}000 --browsers $${k}0000 \
+			--starts $$(( k * 4000 )) --rate $$(( k * 200 )) --ramp $$(( k * 10 ))s $(ARGS); \
+	done
+
+bench-start: build
+	bin/cloudretro loadgen --spawn 2 --workers 3 --total 200 --starts 1000 --hold 12s $(ARGS)
 
 bench-latency: packages
 	@deploy/packages.sh e2e

@@ -26,6 +26,7 @@ func (a *loadArguments) register(flags *flag.FlagSet) {
 	flags.StringVar(&a.Name, "name", "", "")
 	flags.IntVar(&a.Workers, "workers", 0, "")
 	flags.IntVar(&a.Places, "places", 0, "")
+	flags.IntVar(&a.Total, "total", 0, "")
 	flags.IntVar(&a.Libraries, "libraries", 0, "")
 	flags.IntVar(&a.Zones, "zones", 0, "")
 	flags.IntVar(&a.Browsers, "browsers", 0, "")

@@ -76,6 +76,7 @@ Flags of loadgen:
   --spawn N           start N coordinators on this machine instead (--cpu 0 pins each to core 0)
   --secret SECRET     secrets.worker (default: the configuration's)
   --workers N, --places N       simulated workers (default 0), and games at once of each (8)
+  --total N           places of all simulated workers together, in place of --places
   --libraries N, --zones N      different libraries and zones among them (1, 0)
   --browsers N        browsers that are connected and idle
   --starts N, --rate N          browsers that come, start a game and leave, and how many a second

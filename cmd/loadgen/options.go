@@ -32,6 +32,7 @@ type Options struct {
 
 	Workers   int // simulated
 	Places    int // of each; 0 = 8
+	Total     int // places of all of them together, in place of Places; 0 = as Places says
 	Libraries int // different ones among them; 0 = one
 	Zones     int // that they are in; 0 = none has a name
 
@@ -67,6 +68,7 @@ func (o *Options) complete() error {
 		{"spawn", &o.Spawn, 0, 16},
 		{"workers", &o.Workers, 0, MaxWorkers},
 		{"places", &o.Places, 8, signal.MaxRooms},
+		{"total", &o.Total, 0, MaxWorkers * signal.MaxRooms},
 		{"libraries", &o.Libraries, 1, 256},
 		{"zones", &o.Zones, 0, signal.MaxZones},
 		{"browsers", &o.Browsers, 0, MaxBrowsers},
@@ -105,6 +107,8 @@ func (o *Options) complement() error {
 	switch {
 	case !(o.Rate >= 0 && o.Rate <= MaxRate):
 		return fmt.Errorf("--rate is %v; 0 to %d a second are possible", o.Rate, MaxRate)
+	case o.Total > 0 && o.Workers == 0, o.Total > o.Workers*signal.MaxRooms:
+		return fmt.Errorf("%d workers cannot have %d places in all", o.Workers, o.Total)
 	case o.Spawn > 0 && len(o.Coordinators) > 0:
 		return errors.New("--coordinators or --spawn, not both")
 	case o.Spawn == 0 && len(o.Coordinators) == 0:
@@ -129,6 +133,26 @@ func (o *Options) complement() error {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return nil
+}
+
+// placesOf is how many places the n-th worker has.
+func (o *Options) placesOf(n int) int {
+	if o.Total == 0 {
+		return o.Places
+	}
+	places := o.Total / o.Workers
+	if n < o.Total%o.Workers {
+		places++
+	}
+	return places
+}
+
+// allPlaces are those of all workers.
+func (o *Options) allPlaces() int {
+	if o.Total > 0 {
+		return o.Total
+	}
+	return o.Workers * o.Places
 }
 
 // sockets is how many of them the run has open at once, at the most. Pages that

@@ -70,7 +70,7 @@ func (r *run) report(cut bool) *Report {
 	n := r.tally.now()
 	out := &Report{
 		Name: r.o.Name, Cut: cut, Took: time.Since(r.began), Coordinators: len(r.o.Coordinators), Workers: r.o.Workers,
-		Places: r.o.Workers * r.o.Places, Browsers: r.o.Browsers, Starts: r.o.Starts,
+		Places: r.o.allPlaces(), Browsers: r.o.Browsers, Starts: r.o.Starts,
 		Idle: n.mostIdle, Joined: n.mostJoined, Started: n.started, Granted: n.granted, Answered: n.answered, Queued: n.everWait,
 		MostRuns: n.mostRuns, Waiting: n.mostWaits, Positions: n.exact, Overtaken: n.overtaken, Doubled: n.doubled,
 		Causes: r.tally.causes(),

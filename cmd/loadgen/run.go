@@ -204,6 +204,7 @@ func (r *run) watch(ctx context.Context) {
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
+			r.progress()
 			return
 		case <-tick.C:
 		}
@@ -214,8 +215,13 @@ func (r *run) watch(ctx context.Context) {
 		for _, p := range r.probes {
 			p.look(ctx)
 		}
-		fmt.Fprintf(r.o.Progress, "%4.0fs  %s\n", time.Since(r.began).Seconds(), r.tally.progress())
+		r.progress()
 	}
+}
+
+// progress writes where the run is.
+func (r *run) progress() {
+	fmt.Fprintf(r.o.Progress, "%4.0fs  %s\n", time.Since(r.began).Seconds(), r.tally.progress())
 }
 
 // mark notes what the coordinators have used when a phase begins.

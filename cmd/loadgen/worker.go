@@ -45,11 +45,11 @@ type session struct {
 
 func newWorker(f *fleet, n int, zone string, s *shelf, o Options, endpoints []discovery.Endpoint) *worker {
 	w := &worker{
-		fleet: f, id: signal.NewID(), name: fmt.Sprintf("loadgen-%d", n+1), zone: zone, secret: o.Secret, places: o.Places,
+		fleet: f, id: signal.NewID(), name: fmt.Sprintf("loadgen-%d", n+1), zone: zone, secret: o.Secret, places: o.placesOf(n),
 		shelf: s, sessions: map[string]*session{},
 	}
 	w.desk = admission.New[*uplink.Link](admission.Config{
-		Places: o.Places,
+		Places: w.places,
 		Known:  func(game string) bool { _, ok := s.byID[game]; return ok },
 	})
 	w.told = w.desk.Counts(time.Now())

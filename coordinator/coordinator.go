@@ -84,10 +84,6 @@ func New(cfg Config) (*Coordinator, error) {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	stats := newStats()
-	door, err := signin.New(cfg.signIn(stats.refuse))
-	if err != nil {
-		return nil, fmt.Errorf("coordinator: %w", err)
-	}
 	registry := newRegistry()
 	c := &Coordinator{
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
@@ -95,7 +91,10 @@ func New(cfg Config) (*Coordinator, error) {
 		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newRoles(cfg.Limits.Roles),
 		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(cfg.Limits.StartsPerMinute),
-		questions: newBudgets(cfg.Limits.RequestsPerMinute), stats: stats, door: door,
+		questions: newBudgets(cfg.Limits.RequestsPerMinute), stats: stats,
+	}
+	if c.door, err = signin.New(cfg.signIn(c.refuseSignIn)); err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	c.board, c.queue = newBoard(c.id), newQueue(c)
 	c.sessions = newSessions(cfg.SessionSecret, registry, c.queue)
@@ -158,6 +157,15 @@ func (cfg *Config) signIn(refused func(cause string)) signin.Config {
 	door.Address = func(r *http.Request) netip.Prefix { return netip.Prefix(addressOf(r)) }
 	door.Refused, door.Logger = refused, cfg.Logger
 	return door
+}
+
+// refuseSignIn counts what the door has refused. Cookies that are not ours are
+// old ones, mostly; if they never end, the coordinators do not have the same.
+func (c *Coordinator) refuseSignIn(cause string) {
+	c.stats.refuse(cause)
+	if cause == "token" && c.seldom.may("cookie", time.Now()) {
+		c.log.Warn("what somebody is signed in with is refused; do all coordinators have the same coordinator.signIn, secrets.session and secrets.worker?", "quietFor", seldomPeriod)
+	}
 }
 
 // Addr is the address that the listener is bound to.

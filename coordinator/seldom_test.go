@@ -3,6 +3,7 @@ package coordinator
 import (
 	"bytes"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
@@ -69,8 +70,9 @@ func TestRefusalsAreLoggedSeldom(t *testing.T) {
 			ID: signal.NewID(), Expires: time.Now().Add(time.Hour).Unix(),
 		})})
 		p.refused("r", signal.CodeDenied)
+		d.get(http.MethodGet, "/api/v1/me", "Cookie: cloudretro=anything\r\n").Body.Close()
 	}
-	for _, text := range []string{"path=/ws/worker", "path=/ws/turn", "secrets.session"} {
+	for _, text := range []string{"path=/ws/worker", "path=/ws/turn", "session token refused", "signed in with is refused"} {
 		if n := log.count(text); n != 1 {
 			t.Errorf("%d lines with %s", n, text)
 		}

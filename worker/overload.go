@@ -97,16 +97,22 @@ func (w *Worker) watch(ctx context.Context) {
 	}
 }
 
-// judge looks at all rooms once.
+// judge looks at all rooms once. What is late in a room that all have left is not
+// felt by anybody: who goes from one game to the next on a slow machine is not
+// made to wait for the one that they left.
 func (w *Worker) judge(j *lateness) (late int, over bool) {
 	var sum pace
-	rooms := w.rooms.running()
-	for _, r := range rooms {
+	played := 0
+	for _, r := range w.rooms.running() {
 		now := r.pace()
 		n := now.since(r.paced)
 		r.paced = now
+		if _, idle := r.Idle(); idle {
+			continue
+		}
+		played++
 		sum.ticks += n.ticks
 		sum.late += n.late
 	}
-	return j.second(sum, len(rooms))
+	return j.second(sum, played)
 }

@@ -135,6 +135,21 @@ func TestOverloadIsAnnounced(t *testing.T) {
 	p.link.wantLoad(func(l signal.Load) bool { return l.State == signal.StateReady && l.Late == 0 })
 }
 
+// TestOverloadIsFelt by who plays: a room that goes on for a while after all have
+// left does not keep them from the next game.
+func TestOverloadIsFelt(t *testing.T) {
+	p := newPlay(t, nil)
+	p.lateTick.Store(true)
+	p.start("s1")
+	p.link.wantLoad(func(l signal.Load) bool { return l.State == signal.StateOverloaded })
+	p.link.send(signal.TypeLeave, "", "s1", nil)
+	p.link.wantLoad(func(l signal.Load) bool { return l.State == signal.StateReady && l.Late == 0 })
+	if n := len(p.rooms.running()); n != 1 {
+		t.Errorf("%d rooms, want the one that was left", n)
+	}
+	p.ticket("test-card")
+}
+
 // TestEnginesTellTheirPace: one that does not run has begun no frame.
 func TestEnginesTellTheirPace(t *testing.T) {
 	m, err := startEngine(engine.Config{}, engine.Spec{Kind: engine.KindTestCard}, room.New(room.Config{Logger: slog.New(slog.DiscardHandler)}).Sink())

@@ -153,6 +153,7 @@ func (b *browser) replaces(join signal.Join) (string, error) {
 	token, err := b.c.verify(join.Token)
 	switch {
 	case errors.Is(err, signal.ErrTokenExpired):
+		b.c.stats.refuse("expired")
 		return "", nil
 	case err != nil:
 		b.c.stats.refuse("token")

@@ -143,4 +143,7 @@ func TestInvitationsAtTheDoor(t *testing.T) {
 		w.yes(e, room)
 		p.next(signal.TypeAnswer)
 	}
+	if n := d.Stats().Refused["expired"]; n != 2 { // an invitation, and the token that did not matter
+		t.Errorf("%d were expired", n)
+	}
 }

@@ -212,8 +212,10 @@ func (s *siege) rest(t *testing.T) {
 		return h
 	}
 	bearer := func(secret, room string) http.Header {
-		token := signal.MintToken(secret, signal.Session{ID: signal.NewID(), Room: room, Expires: time.Now().Add(time.Hour).Unix(),
-			User: &signal.User{ID: "mallory", Name: "Mallory", Role: signal.RoleAdmin}})
+		token := signal.MintToken(secret, signal.Session{
+			ID: signal.NewID(), Room: room, Expires: time.Now().Add(time.Hour).Unix(),
+			User: &signal.User{ID: "mallory", Name: "Mallory", Role: signal.RoleAdmin},
+		})
 		return with("Authorization", "Bearer "+token)
 	}
 	crossed := func(pairs ...string) http.Header {

@@ -88,9 +88,9 @@ func TestStartsAtARate(t *testing.T) {
 // many are granted as there are places, the others wait in one line over both
 // coordinators, whose positions they are told, and are granted in its order.
 func TestAllAtOnce(t *testing.T) {
-	const places, starts = 25, 80
+	const places, starts = 25, 60
 	r := measure(t, Options{
-		Coordinators: doors(t, 2), Workers: 3, Total: places, Starts: starts, Hold: 8 * time.Second, Duration: 2 * time.Minute,
+		Coordinators: doors(t, 2), Workers: 3, Total: places, Starts: starts, Hold: 6 * time.Second, Duration: 2 * time.Minute,
 	})
 	nothingAmiss(t, r)
 	if r.Places != places || r.MostRuns != places || r.Grant.Count != places {
@@ -209,7 +209,7 @@ func TestOptions(t *testing.T) {
 		"--workers is 10001": func(o *Options) { o.Workers = 10_001 },
 		"--browsers is -1":   func(o *Options) { o.Browsers = -1 },
 		"--rate":             func(o *Options) { o.Rate = -1 },
-		"cannot have":        func(o *Options) { o.Total = 1_000 },
+		"cannot have":        func(o *Options) { o.Total = 20_000 },
 		"--hold":             func(o *Options) { o.Hold = 2 * MaxTime },
 		"where to":           func(o *Options) { o.Coordinators = nil },
 		"not both":           func(o *Options) { o.Spawn = 1 },

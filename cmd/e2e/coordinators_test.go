@@ -54,8 +54,10 @@ func notDisturbed(t *testing.T, p *Page, since float64) {
 	}
 }
 
-const presses = "probe.mean() > 215"
-const rests = "probe.mean() < 180"
+const (
+	presses = "probe.mean() > 215"
+	rests   = "probe.mean() < 180"
+)
 
 // TestRoomsEverywhere opens rooms at one coordinator and joins them at the other.
 func TestRoomsEverywhere(t *testing.T) {

@@ -58,6 +58,7 @@ func (w *workerLink) wait(ctx context.Context, answer <-chan signal.Envelope, pa
 		}
 		return e, &refusal
 	case <-timeout.C:
+		w.miss(time.Now())
 		return signal.Envelope{}, signal.Errorf(signal.CodeFailed, "the worker did not answer within %s; try again", patience.Round(time.Millisecond))
 	case <-w.sock.done:
 		return signal.Envelope{}, errWorkerGone()
@@ -177,6 +178,26 @@ func (w *workerLink) said() signal.Load {
 	return w.load
 }
 
+// missFor is how long a worker is not asked for a place that did not answer in
+// time: each start would wait for it as long, and it looks the least loaded of all.
+const missFor = 5 * time.Second
+
+// miss notes that an answer did not come in time.
+func (w *workerLink) miss(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.missed = now.Add(missFor)
+}
+
 // free is how many places are free, as the worker last said, less those it was
-// asked for since. It may be negative.
-func (w *workerLink) free() int { return w.loadNow(time.Now()).Free }
+// asked for since. It may be negative. Of a worker that does not answer none is.
+func (w *workerLink) free() int {
+	now := time.Now()
+	w.mu.Lock()
+	missed := now.Before(w.missed)
+	w.mu.Unlock()
+	if missed {
+		return 0
+	}
+	return w.loadNow(now).Free
+}

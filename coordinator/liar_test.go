@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -173,4 +174,53 @@ func TestPongsAreNoProof(t *testing.T) {
 	if d.strangers.inside != 0 {
 		t.Errorf("%d are strangers", d.strangers.inside)
 	}
+}
+
+// A worker that says that it has places, and answers nobody, holds up one start
+// and not each.
+func TestWorkerThatDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := bare()
+		liar, good := link("a", loose(), func(r *signal.Register) { r.Load.Places, r.Load.Free = 9999, 9999 }), link("b", loose(), nil)
+		c.registry.enroll(liar, games("pong"))
+		c.registry.enroll(good, games("pong"))
+		answer := func() {
+			e := good.sock.sent(t, signal.TypeReserve)
+			ticket := read[signal.Reserve](t, e).Ticket
+			data := encode(signal.TypeReserved, e.ID, "", signal.Reserved{Ticket: ticket, Seconds: 9})
+			held, err := signal.Decode(data, signal.MaxInternal)
+			if err != nil || c.fromWorker(good, held) != nil {
+				t.Error(err)
+			}
+		}
+		for n, want := range []time.Duration{reservePatience, 0, 0} {
+			page := loose()
+			s := c.sessions.open(page, "", nil)
+			begin := time.Now()
+			start := signal.Start{Game: "pong"}
+			if err := c.sessions.begin(s, true); err != nil {
+				t.Fatal(err)
+			}
+			k := c.queue.ticket(s, s.id, start, begin.UnixMilli(), address{})
+			c.requests.Go(func() {
+				c.start(t.Context(), s, k, request{id: "p", kind: signal.TypeStart, payload: start}, []*workerLink{liar, good})
+			})
+			synctest.Wait()
+			time.Sleep(want)
+			synctest.Wait()
+			answer()
+			synctest.Wait()
+			page.sent(t, signal.TypeGranted)
+			if d := time.Since(begin); d != want {
+				t.Errorf("start %d took %s, want %s", n, d, want)
+			}
+			c.sessions.lose(s, page, time.Now())
+			good.sock.sent(t, signal.TypeCancel)
+		}
+		time.Sleep(missFor)
+		if liar.free() != 9999 {
+			t.Error("it is never asked again")
+		}
+		c.requests.Wait()
+	})
 }

@@ -35,6 +35,7 @@ type workerLink struct {
 	asking  int    // places that it was asked for
 	given   int    // places that it gave since it said its load
 	givenAt time.Time
+	missed  time.Time // until when it is not asked, as it did not answer
 }
 
 func (c *Coordinator) newWorkerLink(reg signal.Register, sock *socket) *workerLink {

@@ -309,6 +309,9 @@ func TestSlowReaderIsCut(t *testing.T) {
 		w.raw(candidate)
 	}
 	w.nothing()
+	last := signal.NewID()
+	w.say(signal.TypeRooms, "", "", signal.Rooms{Rooms: []signal.Room{{ID: last, Game: "pong"}}})
+	until30(t, "all that the worker has said", func() bool { _, err := d.registry.forRoom(last); return err == nil })
 	d.page().plays(w)
 }
 

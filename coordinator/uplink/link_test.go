@@ -135,9 +135,11 @@ func TestSlowReader(t *testing.T) {
 		c.serve = func(*websocket.Conn) { joined.Add(1); <-deaf }
 	})
 	defer close(deaf)
-	r := newRole().run(t, at(c.endpoint()))
+	times := quick()
+	times.silence = time.Minute // a write that takes too long is another cause
+	r := newRole().runWith(t, times, at(c.endpoint()))
 	l := r.link(t)
-	big := signal.Error{Message: strings.Repeat("x", 64<<10)}
+	big := signal.Error{Message: strings.Repeat("x", 16<<10)}
 	sent := 0
 	for l.Send(signal.TypeError, "", "", big) {
 		sent++

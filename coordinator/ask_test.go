@@ -87,9 +87,13 @@ func TestAskIsBounded(t *testing.T) {
 			t.Errorf("after %s: %v", time.Since(begin), err)
 		}
 		e := w.sock.sent(t, signal.TypeReserve)
-		if w.resolve(e) || len(w.pending) != 0 || w.free() != 4 {
+		if w.resolve(e) || len(w.pending) != 0 || w.loadNow(time.Now()).Free != 4 {
 			t.Error("a late answer finds somebody")
 		}
+		if w.free() != 0 {
+			t.Error("it is asked again at once")
+		}
+		time.Sleep(missFor)
 		ctx, cancel := context.WithCancel(t.Context())
 		out := reserve(ctx, w, false)
 		w.sock.sent(t, signal.TypeReserve)

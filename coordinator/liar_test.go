@@ -138,20 +138,6 @@ func TestLargeProofs(t *testing.T) {
 	until(t, "the room", func() bool { _, err := d.registry.forRoom(strings.Repeat("a", 26)); return err == nil })
 }
 
-// A role that floods is cut, and what it still sends is not looked at.
-func TestRoleIsCutAtOnce(t *testing.T) {
-	d := start(t, func(c *Config) { c.Logger = nil })
-	w := d.worker(nil)
-	data := encode(signal.TypeHello, "", "", nil)
-	for range roleBurst + roleRate {
-		_ = w.conn.WriteMessage(1, data)
-	}
-	until(t, "the end", func() bool { return d.registry.worker(w.id) == nil })
-	if n := d.stats.refusals()["rate"]; n != 1 {
-		t.Errorf("counted %d times", n)
-	}
-}
-
 // Who answers pings, and never proves anything, does not keep others out.
 func TestPongsAreNoProof(t *testing.T) {
 	t.Parallel()

@@ -138,6 +138,6 @@ func (f *fleet) vanished(room string) {
 	w := f.rooms[room]
 	f.mu.Unlock()
 	if w != nil {
-		w.endRoom(room)
+		w.end(w.inRoom(room))
 	}
 }

@@ -147,14 +147,10 @@ func (w *worker) handleAdmin(l *uplink.Link, e signal.Envelope) error {
 // evict ends a session or a room, and tells its page by the link it was asked by.
 func (w *worker) evict(l *uplink.Link, end signal.End) bool {
 	id := end.Session
-	w.mu.Lock()
-	for one, s := range w.sessions {
-		if end.Room != "" && s.room == end.Room {
-			id = one
-		}
+	if end.Room != "" {
+		id = w.inRoom(end.Room)
 	}
-	w.mu.Unlock()
-	if id == "" || !w.end(id) {
+	if !w.end(id) {
 		return false
 	}
 	l.Send(signal.TypeClosed, "", id, signal.Closed{Reason: end.Reason})

@@ -120,7 +120,7 @@ func (b buckets) since(earlier buckets) buckets {
 
 // times are the quantiles, each the upper bound of its bucket: it was no longer.
 func (b buckets) times() Times {
-	if len(b) == 0 {
+	if len(b) == 0 || b[len(b)-1].count <= 0 {
 		return Times{}
 	}
 	total := b[len(b)-1].count

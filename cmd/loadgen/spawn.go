@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -123,6 +124,7 @@ func (s *spawned) run(cmd *exec.Cmd, o *Options) error {
 			last = lines.Text()
 			o.Logger.Warn("a coordinator says", "line", last)
 		}
+		_, _ = io.Copy(io.Discard, said) // behind a line that is too long: it must not block on us
 		err := cmd.Wait()
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
 // Phases of a run, by what begins with them.
@@ -26,6 +28,7 @@ type Usage struct {
 	CPUPerStart time.Duration
 	Sockets     int // open files or sockets at the most, 0 = not known
 	Grant       Times
+	Fault       string // why it could not be looked at the last time that it could not, "" = it could
 }
 
 // sample is what a process has used by a moment.
@@ -103,8 +106,11 @@ func (p *probe) usage(starts int) Usage {
 		Of: p.name, IdleRSS: begin.rss, MostRSS: p.most.rss, Sockets: p.most.sockets,
 		IdleCPU: share(idle, begin), StartsCPU: share(begin, end),
 	}
-	if !end.at.IsZero() && starts > 0 {
+	if !begin.at.IsZero() && end.at.After(begin.at) && starts > 0 {
 		u.CPUPerStart = (end.cpu - begin.cpu) / time.Duration(starts)
+	}
+	if p.fault != nil {
+		u.Fault = signal.Clip(p.fault.Error())
 	}
 	if end.grant != nil {
 		u.Grant = end.grant.since(begin.grant).times()
@@ -123,6 +129,9 @@ func share(a, b sample) float64 {
 // print writes a usage for people.
 func (u Usage) print(w io.Writer) {
 	fmt.Fprintf(w, "\n  coordinator (%s)\n", u.Of)
+	if u.Fault != "" {
+		fmt.Fprintf(w, "  not always seen\t%s\n", u.Fault)
+	}
 	fmt.Fprintf(w, "  resident when idle\t%.0f MiB\tat the most\t%.0f MiB\n", mebi(u.IdleRSS), mebi(u.MostRSS))
 	fmt.Fprintf(w, "  CPU when idle\t%.1f %% of a core\twith starts\t%.1f %%\n", 100*u.IdleCPU, 100*u.StartsCPU)
 	fmt.Fprintf(w, "  CPU for a start, all included\t%.2f ms\tsockets\t%d\n", milliseconds(u.CPUPerStart), u.Sockets)

@@ -189,17 +189,16 @@ func (w *worker) over(id string, s *session) {
 	w.fleet.tally.roomClosed(id)
 }
 
-// endRoom ends the session that has a room; false if there is none.
-func (w *worker) endRoom(room string) bool {
+// inRoom is the session that has a room, "" if there is none.
+func (w *worker) inRoom(room string) string {
 	w.mu.Lock()
-	id := ""
-	for one, s := range w.sessions {
+	defer w.mu.Unlock()
+	for id, s := range w.sessions {
 		if s.room == room {
-			id = one
+			return id
 		}
 	}
-	w.mu.Unlock()
-	return id != "" && w.end(id)
+	return ""
 }
 
 // find is a session, nil if it is not there.

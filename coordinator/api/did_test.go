@@ -15,8 +15,13 @@ func TestDid(t *testing.T) {
 	var heard []string
 	a.cfg.Did = func(by signal.User, what, id string) { heard = append(heard, by.ID+" "+what+" "+id) }
 	for _, r := range [][3]string{
-		{"POST", "/workers/w1/drain", ""}, {"POST", "/workers/w1/drain", `{"off":true}`}, {"POST", "/workers/No/drain", ""},
-		{"DELETE", "/rooms/" + roomA, ""}, {"DELETE", "/sessions/s1", ""}, {"DELETE", "/sessions/s1?reason=%00", ""}, {"GET", "/sessions", ""},
+		{"POST", "/workers/w1/drain", ""},
+		{"POST", "/workers/w1/drain", `{"off":true}`},
+		{"POST", "/workers/No/drain", ""},
+		{"DELETE", "/rooms/" + roomA, ""},
+		{"DELETE", "/sessions/s1", ""},
+		{"DELETE", "/sessions/s1?reason=%00", ""},
+		{"GET", "/sessions", ""},
 	} {
 		a.ServeHTTP(httptest.NewRecorder(), request(r[0], r[1], r[2]))
 	}

@@ -33,11 +33,12 @@ type Server struct {
 
 // Coordinator is the door: page, API and WebSockets.
 type Coordinator struct {
-	Server     Page     `yaml:"server"`
-	Origins    []string `yaml:"origins"`    // further origins whose pages may open the WebSocket
-	Alternates []string `yaml:"alternates"` // origins of this same site that pages turn to when this one is silent
-	SignIn     SignIn   `yaml:"signIn"`
-	Limits     Limits   `yaml:"limits"`
+	Server         Page     `yaml:"server"`
+	Origins        []string `yaml:"origins"`        // further origins whose pages may open the WebSocket
+	Alternates     []string `yaml:"alternates"`     // origins of this same site that pages turn to when this one is silent
+	TrustedProxies []string `yaml:"trustedProxies"` // networks and addresses whose X-Forwarded-* is believed
+	SignIn         SignIn   `yaml:"signIn"`
+	Limits         Limits   `yaml:"limits"`
 }
 
 // Worker is the house: the role that owns rooms.

@@ -66,6 +66,12 @@ func (v *validator) door(c Coordinator) {
 		}
 		v.origin(key, origin)
 	}
+	for i, network := range c.TrustedProxies {
+		_, err := netip.ParsePrefix(network)
+		if ip, single := netip.ParseAddr(network); err != nil && (single != nil || ip.Zone() != "") {
+			v.add(index("coordinator.trustedProxies", i), "%q is neither a network like 10.0.0.0/8 nor an address", network)
+		}
+	}
 	between(v, "coordinator.limits.pages", c.Limits.Pages, 1, 1_000_000)
 	between(v, "coordinator.limits.pagesPerAddress", c.Limits.PagesPerAddress, 1, 1_000_000)
 	between(v, "coordinator.limits.workers", c.Limits.Workers, 1, 100_000)

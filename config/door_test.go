@@ -10,6 +10,8 @@ func TestDoor(t *testing.T) {
 	tests := []struct{ set, key, want string }{
 		{"coordinator.alternates=b.example.org", "coordinator.alternates.0", "https://"},
 		{"coordinator.alternates=https://a,https://b/x", "coordinator.alternates.1", "no origin"},
+		{"coordinator.trustedProxies=10.0.0.0/8,proxy", "coordinator.trustedProxies.1", "neither a network"},
+		{"coordinator.trustedProxies=10.0.0.0/99", "coordinator.trustedProxies.0", "neither a network"},
 		{"coordinator.alternates=*", "coordinator.alternates.0", "https://b.example.org"},
 		{"coordinator.alternates=" + strings.Repeat("https://a,", 17), "coordinator.alternates", "at most 16"},
 		{"coordinator.limits.pages=0", "coordinator.limits.pages", "out of range"},
@@ -76,7 +78,7 @@ func TestOIDC(t *testing.T) {
 func TestGoodDoor(t *testing.T) {
 	cfg := mustLoad(t, Sources{
 		Set: []string{
-			"coordinator.alternates=https://a.example.org,http://b:8000", "coordinator.signIn.method=password", "coordinator.signIn.password=for players",
+			"coordinator.alternates=https://a.example.org,http://b:8000", "coordinator.trustedProxies=10.1.2.3,fd00::/8", "coordinator.signIn.method=password", "coordinator.signIn.password=for players",
 			"coordinator.signIn.adminPassword=for admins", "worker.network.probeAddress=https://[2001:db8::1]:9000/echo", "ops.pprof=true",
 		},
 		Environ: []string{"CLOUDRETRO_LOG_ACCESS=true", "CLOUDRETRO_SECRETS_SESSION=0123456789abcdef", "CLOUDRETRO_COORDINATOR_SIGNIN_OIDC_CLIENTSECRET=hush"},

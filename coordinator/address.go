@@ -13,9 +13,9 @@ import (
 // process of this machine, which is not counted.
 type address netip.Prefix
 
-// addressOf is where a request comes from. Behind a proxy of our own, which has
-// a private address, that is what the proxy says last; a stranger's word is not
-// taken, as it reaches us from a public one.
+// addressOf is where a request comes from. Behind a proxy of our own that is what
+// the proxy says last; the word of others has been taken away (see proxies). Who
+// is said to be this machine is counted as the proxy.
 func addressOf(r *http.Request) address {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -26,10 +26,10 @@ func addressOf(r *http.Request) address {
 		return address{}
 	}
 	ip = ip.Unmap().WithZone("")
-	if list := r.Header.Values("X-Forwarded-For"); len(list) > 0 && (ip.IsPrivate() || ip.IsLoopback()) {
+	if list := r.Header.Values("X-Forwarded-For"); len(list) > 0 {
 		last := list[len(list)-1]
 		last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-		if said, err := netip.ParseAddr(last); err == nil {
+		if said, err := netip.ParseAddr(last); err == nil && !said.Unmap().IsLoopback() {
 			ip = said.Unmap().WithZone("")
 		}
 	}

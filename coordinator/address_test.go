@@ -14,6 +14,10 @@ import (
 )
 
 func TestAddressOf(t *testing.T) {
+	trusted, err := newProxies(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		remote    string
 		forwarded []string
@@ -30,12 +34,15 @@ func TestAddressOf(t *testing.T) {
 		{remote: "10.0.0.1:1", forwarded: []string{"nonsense"}, want: "10.0.0.1/32"},
 		{remote: "203.0.113.5:1", forwarded: []string{"198.51.100.1"}, want: "203.0.113.5/32"}, // a stranger's word
 		{remote: "203.0.113.5:1", forwarded: []string{"127.0.0.1"}, want: "203.0.113.5/32"},
+		{remote: "10.0.0.1:1", forwarded: []string{"127.0.0.1"}, want: "10.0.0.1/32"}, // nobody is this machine by hearsay
+		{remote: "10.0.0.1:1", forwarded: []string{"::ffff:127.0.0.1"}, want: "10.0.0.1/32"},
 		{remote: "@"},
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = test.remote
 		r.Header["X-Forwarded-For"] = test.forwarded
-		got := addressOf(r)
+		var got address
+		trusted.only(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = addressOf(r) })).ServeHTTP(nil, r)
 		text := ""
 		if got != (address{}) {
 			text = netip.Prefix(got).String()

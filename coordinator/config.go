@@ -46,6 +46,10 @@ type Config struct {
 	// SignIn says who may come in. Its Secret, if it has none, is SessionSecret;
 	// Address, Refused and Logger are set by New.
 	SignIn signin.Config
+	// TrustedProxies are networks and addresses whose X-Forwarded-For and
+	// X-Forwarded-Proto are believed. nil means private networks and this machine,
+	// an empty list nobody.
+	TrustedProxies []string
 	// Limits bound what strangers may ask for; of zero values the default counts.
 	Limits Limits
 	// AccessLog has every request logged, without what must stay secret.

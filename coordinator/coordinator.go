@@ -60,6 +60,7 @@ type Coordinator struct {
 	questions    *budgets // to the API
 	stats        *stats
 	seldom       seldom // what is logged seldom
+	proxies      proxies
 	door         *signin.Door
 	turnSecrets  atomic.Pointer[[]string] // read-only
 
@@ -79,6 +80,10 @@ func New(cfg Config) (*Coordinator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
+	proxies, err := newProxies(cfg.TrustedProxies)
+	if err != nil {
+		return nil, fmt.Errorf("coordinator: %w", err)
+	}
 	source, err := cfg.TLS.open(cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
@@ -87,7 +92,7 @@ func New(cfg Config) (*Coordinator, error) {
 	registry := newRegistry()
 	c := &Coordinator{
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
-		registry:  registry,
+		registry: registry, proxies: proxies,
 		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
 		roles:     newRoles(cfg.Limits.Roles),
 		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(cfg.Limits.StartsPerMinute),
@@ -177,14 +182,14 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	roles, leave := context.WithCancel(context.WithoutCancel(ctx)) // workers hear what is given up at the end
 	defer leave()
-	server := c.server(ctx, c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx, roles)))))
+	server := c.server(ctx, c.proxies.only(c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx, roles))))))
 	g.Go(func() error { return serve(server, c.listener) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {
 		g.Go(func() error { return c.source.Run(ctx) })
 	}
 	if c.plain != nil {
-		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.logged(c.plainRoutes())) })
+		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.proxies.only(c.logged(c.plainRoutes()))) })
 	}
 	if c.local != nil {
 		g.Go(func() error { return c.serveBeside(ctx, c.local, c.addRoleRoutes(roles, http.NewServeMux())) })

@@ -25,12 +25,13 @@ func TestDoorConfig(t *testing.T) {
 		"coordinator.signIn.oidc.clientSecret=s", "coordinator.signIn.oidc.redirectURL=https://a/auth/callback", "coordinator.signIn.oidc.name=n",
 		"coordinator.signIn.oidc.scopes=openid", "coordinator.signIn.oidc.admins=me@example.org", "coordinator.signIn.oidc.adminClaim=a=b",
 		"coordinator.limits.pages=1", "coordinator.limits.pagesPerAddress=2", "coordinator.limits.workers=3", "coordinator.limits.startsPerMinute=4",
-		"coordinator.limits.requestsPerMinute=5",
+		"coordinator.limits.requestsPerMinute=5", "coordinator.trustedProxies=10.1.2.3",
 	))
 	for name, pair := range map[string][2]any{
 		"secrets": {append(cfg.TURNSecrets, cfg.Secret, cfg.SessionSecret), []string{"0123456789abcdef1", "0123456789abcdef0", "0123456789abcdef2"}},
 		"origins": {append(cfg.Origins, cfg.Alternates...), []string{"https://o", "https://a", "https://b"}},
 		"access":  {cfg.AccessLog, true},
+		"proxies": {cfg.TrustedProxies, []string{"10.1.2.3"}},
 		"limits":  {cfg.Limits, coordinator.Limits{Pages: 1, PagesPerAddress: 2, Roles: 3, StartsPerMinute: 4, RequestsPerMinute: 5}},
 		"signIn": {cfg.SignIn, signin.Config{
 			Method: "password", Password: "for players", AdminPassword: "for admins", TTL: time.Hour,

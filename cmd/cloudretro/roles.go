@@ -52,17 +52,18 @@ func (h *house) addCoordinator() error {
 func doorConfig(cfg config.Config) coordinator.Config {
 	c := cfg.Coordinator
 	return coordinator.Config{
-		Address:       c.Server.Address,
-		Secret:        cfg.Secrets.Worker,
-		TURNSecrets:   cfg.Secrets.Turn,
-		SessionSecret: cfg.Secrets.Session,
-		ICEServers:    iceServers(cfg.WebRTC.ICEServers),
-		CredentialTTL: cfg.Turn.CredentialTTL,
-		Origins:       c.Origins,
-		Alternates:    c.Alternates,
-		SignIn:        signIn(c.SignIn),
-		Limits:        limits(c.Limits),
-		AccessLog:     cfg.Log.Access,
+		Address:        c.Server.Address,
+		Secret:         cfg.Secrets.Worker,
+		TURNSecrets:    cfg.Secrets.Turn,
+		SessionSecret:  cfg.Secrets.Session,
+		ICEServers:     iceServers(cfg.WebRTC.ICEServers),
+		CredentialTTL:  cfg.Turn.CredentialTTL,
+		Origins:        c.Origins,
+		Alternates:     c.Alternates,
+		TrustedProxies: c.TrustedProxies,
+		SignIn:         signIn(c.SignIn),
+		Limits:         limits(c.Limits),
+		AccessLog:      cfg.Log.Access,
 	}
 }
 

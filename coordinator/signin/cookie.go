@@ -122,8 +122,8 @@ func cookieName(r *http.Request, name string) string {
 	return name
 }
 
-// overTLS says whether the browser has come by TLS, perhaps to a proxy of our
-// own, which has a private address; a stranger's word is not taken.
+// overTLS says whether the browser has come by TLS, perhaps to a proxy. That the
+// header is one of a proxy of ours is seen to by who serves the Door.
 func overTLS(r *http.Request) bool {
 	if r.TLS != nil {
 		return true
@@ -134,9 +134,7 @@ func overTLS(r *http.Request) bool {
 	}
 	last := said[len(said)-1] // the word of the last proxy, which is ours
 	last = strings.TrimSpace(last[strings.LastIndexByte(last, ',')+1:])
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	ip := addr.Addr().Unmap()
-	return err == nil && (ip.IsPrivate() || ip.IsLoopback()) && strings.EqualFold(last, "https")
+	return strings.EqualFold(last, "https")
 }
 
 // remote is the address that a request comes from.

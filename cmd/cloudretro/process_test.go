@@ -78,7 +78,10 @@ func startProcess(t *testing.T, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait() // an error is that of the signal, or that the test has waited
+	})
 	p.line, err = bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		_ = p.cmd.Wait()

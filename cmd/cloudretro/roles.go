@@ -60,7 +60,7 @@ func doorConfig(cfg config.Config) coordinator.Config {
 		CredentialTTL:  cfg.Turn.CredentialTTL,
 		Origins:        c.Origins,
 		Alternates:     c.Alternates,
-		TrustedProxies: c.TrustedProxies,
+		TrustedProxies: append([]string{}, c.TrustedProxies...), // an empty list is nobody, none at all would be the default
 		SignIn:         signIn(c.SignIn),
 		Limits:         limits(c.Limits),
 		AccessLog:      cfg.Log.Access,

@@ -154,9 +154,25 @@ func TestDTLSHalfAHandshake(t *testing.T) {
 	_ = conn.Close()
 }
 
+// noted tells when connections have come out of a listener.
+type noted struct {
+	net.Listener
+	came chan struct{}
+}
+
+func (n noted) Accept() (net.Conn, error) {
+	conn, err := n.Listener.Accept()
+	if err == nil {
+		n.came <- struct{}{}
+	}
+	return conn, err
+}
+
 // Beyond the limit of handshakes new connections are dropped until one is over.
 func TestDTLSHandshakeLimit(t *testing.T) {
 	l := dtlsOnLoopback(t)
+	came := make(chan struct{}, 2)
+	l.Listener = noted{l.Listener, came}
 	l.handshakes.Store(dtlsHandshakes)
 	accepted := make(chan net.Conn, 1)
 	go func() {
@@ -172,6 +188,7 @@ func TestDTLSHandshakeLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := <-accepted
+	<-came
 	if n := l.handshakes.Load(); n != dtlsHandshakes {
 		t.Errorf("%d handshakes are counted", n)
 	}
@@ -183,6 +200,7 @@ func TestDTLSHandshakeLimit(t *testing.T) {
 	if _, err := socket(t, "127.0.0.1:0").WriteTo(hello, l.Addr()); err != nil {
 		t.Fatal(err)
 	}
+	<-came // pion's listener must not be closed while it hands a connection out
 	conn.Close()
 	l.Close()
 	if err := <-second; err == nil {

@@ -59,12 +59,19 @@ func (d *dialer) dial(ctx context.Context, n int) (*websocket.Conn, error) {
 			return from.DialContext(ctx, network, address)
 		},
 	}
-	conn, answer, err := w.DialContext(ctx, to.URL+"/ws", http.Header{"Origin": {"http" + strings.TrimPrefix(to.URL, "ws")}})
+	conn, answer, err := w.DialContext(ctx, to.URL+"/ws", http.Header{"Origin": {origin(to.URL)}})
 	if answer != nil && err != nil {
 		_ = answer.Body.Close()
 		return nil, fmt.Errorf("status %d", answer.StatusCode)
 	}
 	return conn, err
+}
+
+// origin is that of the pages of a coordinator: as browsers say it, without a path.
+func origin(url string) string {
+	scheme, rest, _ := strings.Cut(url, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return "http" + strings.TrimPrefix(scheme, "ws") + "://" + host
 }
 
 // source is the address that the n-th connection to an address comes from, nil

@@ -2,6 +2,7 @@ package loadgen
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -66,7 +67,9 @@ func TestAsCoordinator(t *testing.T) {
 		t.Error(err)
 	}
 	_ = ops.Close()
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		t.Error(err)
+	}
 }
 
 // Coordinators that we start ourselves are ready, looked at, and ended.

@@ -88,8 +88,8 @@ func (w *worker) joined(l *uplink.Link, a signal.Accepted) {
 }
 
 func (w *worker) left(l *uplink.Link) {
-	w.fleet.tally.workerJoined(-1)
 	w.decide(func(d *desk, now time.Time) { d.Gone(now, l) })
+	w.fleet.tally.workerJoined(-1)
 }
 
 func (w *worker) tellLibrary(l *uplink.Link) {

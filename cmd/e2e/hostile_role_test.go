@@ -188,7 +188,7 @@ func (s *siege) lies(t *testing.T) {
 		for range 60_000 {
 			flood.text(`{"v":1,"type":"done"}`)
 		}
-		flood.closed("flood of a worker", websocket.ClosePolicyViolation)
+		flood.cutOff("flood of a worker", websocket.ClosePolicyViolation)
 	})
 }
 

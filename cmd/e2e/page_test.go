@@ -130,13 +130,13 @@ func TestControls(t *testing.T) {
 	t.Run("by keyboard alone", func(t *testing.T) {
 		until(t, p, "getComputedStyle(document.querySelector('.bar')).opacity === '0'", 10*time.Second)
 		var order []string
-		for range 8 {
+		for range 9 {
 			stroke(t, p, "Tab", "Tab")
 			order = append(order, eval[string](t, p, "document.activeElement.ariaLabel ?? document.activeElement.tagName"))
 		}
 		want := []string{
 			"Back to the menu", "Player 1 of 4, change the seat", "Mute", "Volume",
-			"Share the room", "Statistics", "Keys and help", "Fullscreen",
+			"Save", "Share the room", "Statistics", "Keys and help", "Fullscreen",
 		}
 		if !slices.Equal(order, want) {
 			t.Errorf("Tab goes to %q, want %q", order, want)

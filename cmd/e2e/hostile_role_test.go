@@ -134,8 +134,8 @@ func (s *siege) liar(t *testing.T, m *Member) (ws *stranger, id string) {
 // lies are those of a worker that knows the secret: they cost nobody else anything.
 func (s *siege) lies(t *testing.T) {
 	m := s.Coordinators[0]
+	victim := s.session(t) // before the liar is there, which would not answer and then not be asked for a while
 	ws, _ := s.liar(t, m)
-	victim := s.session(t)
 	rooms := func(n int) string {
 		return `{"v":1,"type":"rooms","data":{"rooms":[` + strings.TrimSuffix(strings.Repeat(`{"id":"`+strings.Repeat("b", 26)+`","game":"lie"},`, n), ",") + `]}}`
 	}

@@ -186,14 +186,24 @@ func TestLastWordsArrive(t *testing.T) {
 	}
 }
 
+// The browser's farewell is one datagram, which nobody repeats: a busy machine may
+// lose it, but not each time.
 func TestBrowserLeaves(t *testing.T) {
 	l := listen(t, Config{})
-	_, b, _, done := connect(t, l, peertest.Options{})
-	peertest.Wait(t, "the channel", b.Open)
-	b.Close()
-	if err := peertest.Wait(t, "Run", done); !errors.Is(err, ErrLeft) {
-		t.Errorf("Run = %v, want ErrLeft", err)
+	for range 3 {
+		_, b, _, done := connect(t, l, peertest.Options{})
+		peertest.Wait(t, "the channel", b.Open)
+		b.Close()
+		select {
+		case err := <-done:
+			if !errors.Is(err, ErrLeft) {
+				t.Errorf("Run = %v, want ErrLeft", err)
+			}
+			return
+		case <-time.After(5 * time.Second):
+		}
 	}
+	t.Error("nobody who leaves is heard")
 }
 
 func TestUninvitedChannel(t *testing.T) {

@@ -93,6 +93,7 @@ func loadGame(t *testing.T, p *Page) {
 	t.Helper()
 	until(t, p, otherPicture, time.Second)
 	far := eval[float64](t, p, "probe.far(probe.saved)")
+	linger(t, p, 1100*time.Millisecond) // a room saves or loads once a second
 	begin := time.Now()
 	strike(t, p, "F4", 50*time.Millisecond)
 	stopwatch(t, p, begin, "the saved picture is shown", samePicture, time.Second)

@@ -118,10 +118,10 @@ func TestSaveAndLoad(t *testing.T) {
 		t.Fatalf("core processes %v", cores)
 	}
 	playOn(t, p)
+	linger(t, p, 1500*time.Millisecond) // a crash goes back by a second at the most, not to the load
 	if _, err := p.Hurt(cores[0], syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	linger(t, p, time.Second)
 	loadGame(t, p)
 
 	// A load is what a crash goes back to.

@@ -20,12 +20,11 @@ func (p *Peer) openPath() {
 	if viewer == nil || !p.ready.Load() {
 		return
 	}
-	pair, err := p.transport().ICETransport().GetSelectedCandidatePair()
-	if err != nil || pair == nil {
-		p.log.Debug("no selected pair", "error", err)
+	pair := p.pair.Load()
+	if pair == nil {
 		return // one that is selected later is told
 	}
-	err = viewer.Open(p.path(pair))
+	err := viewer.Open(p.path(pair))
 	switch {
 	case errors.Is(err, send.ErrClosed):
 	case errors.Is(err, send.ErrPath): // it needs new keys

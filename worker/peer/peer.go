@@ -81,9 +81,10 @@ type Peer struct {
 	videoSender, audioSender *webrtc.RTPSender
 	control                  *webrtc.DataChannel
 
-	states sync.Mutex                  // held by connectionChanged
-	ready  atomic.Bool                 // was connected
-	viewer atomic.Pointer[send.Viewer] // set by the first Answer
+	states sync.Mutex                              // held by connectionChanged
+	ready  atomic.Bool                             // was connected
+	pair   atomic.Pointer[webrtc.ICECandidatePair] // that ICE has selected last
+	viewer atomic.Pointer[send.Viewer]             // set by the first Answer
 
 	opening  sync.Mutex // guards what openPath learns
 	client   bool       // of DTLS; set by the first Answer
@@ -132,7 +133,12 @@ func (l *Listener) Open(events Events, o Options) (*Peer, error) {
 		return nil, err
 	}
 	pc.OnConnectionStateChange(p.connectionChanged)
-	p.transport().ICETransport().OnSelectedCandidatePairChange(func(*webrtc.ICECandidatePair) { p.openPath() })
+	// pion must not be asked for the pair in here: who closes the agent holds its
+	// lock and waits for us (v3.3.6, icegatherer.go, close).
+	p.transport().ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
+		p.pair.Store(pair)
+		p.openPath()
+	})
 	return p, nil
 }
 

@@ -53,11 +53,7 @@ func (w *worker) handlePlace(l *uplink.Link, e signal.Envelope) error {
 		if err != nil {
 			return err
 		}
-		for _, other := range w.keeper.Links() {
-			if other != l && other.Coordinator() != q.Coordinator {
-				other.Announce("queue "+q.Coordinator, func() (signal.Type, any) { return signal.TypeQueue, q })
-			}
-		}
+		w.keeper.PassOn(l, q)
 	}
 	return nil
 }

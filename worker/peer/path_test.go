@@ -212,3 +212,23 @@ func TestNoSocketOfOurs(t *testing.T) {
 		t.Error("the keys are kept")
 	}
 }
+
+// TestPionIsNotAsked: who closes the agent holds pion's lock while it waits for
+// the callback that opens the path, so that must ask pion nothing. Here there is
+// nobody to ask.
+func TestPionIsNotAsked(t *testing.T) {
+	l := listen(t, Config{Address: "127.0.0.1"})
+	p, b, _, _ := connect(t, l, peertest.Options{})
+	pictureAndSound(t, p, b)
+	p.opening.Lock()
+	q := &Peer{log: p.log, owner: l, keys: p.keys, end: make(chan struct{})}
+	p.opening.Unlock()
+	q.viewer.Store(p.Viewer())
+	q.ready.Store(true)
+	q.openPath() // before a pair
+	q.pair.Store(p.pair.Load())
+	q.openPath()
+	if q.endErr != nil || !p.Stats().Open {
+		t.Errorf("ended with %v, open %v", q.endErr, p.Stats().Open)
+	}
+}

@@ -22,6 +22,7 @@ type Config struct {
 	Encoder     Encoder     `yaml:"encoder"`
 	Turn        Turn        `yaml:"turn"`
 	Secrets     Secrets     `yaml:"secrets"`
+	Kubernetes  Kubernetes  `yaml:"kubernetes"`
 	Ops         Ops         `yaml:"ops"`
 	Log         Log         `yaml:"log"`
 }

@@ -40,6 +40,7 @@ func (c Config) validate() Problems {
 		v.secret(index("secrets.turn", i), s)
 	}
 	v.secret("secrets.session", c.Secrets.Session)
+	v.kubernetes(c.Kubernetes)
 	v.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	v.oneOf("log.format", c.Log.Format, "text", "json")
 	return v.problems

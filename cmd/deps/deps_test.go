@@ -82,7 +82,7 @@ func refusal(pkg, dep string) string {
 	case top == "media" && depTop != "media", top == "web" && depTop != "web":
 		return top + " stands below the roles"
 	case slices.Contains([]string{
-		"coordinator/signal", "coordinator/certificate", "coordinator/discovery", "coordinator/uplink", "turn/credential",
+		"coordinator/signal", "coordinator/certificate", "coordinator/discovery", "coordinator/uplink", "coordinator/cluster", "turn/credential",
 	}, dep) && slices.Contains(roots, top):
 		return "" // leaves that every role may use
 	case slices.Contains(roots, top) && slices.Contains(roots, depTop) && top != depTop:

@@ -1,0 +1,99 @@
+// Package cluster is what the roles need of the Kubernetes that they run in: a
+// client of its API server, the Secrets that they share, and who of many leads.
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// Config says which cluster.
+type Config struct {
+	// Kubeconfig is a file, "" = the service account of the pod.
+	Kubeconfig string
+	// Namespace of the installation, "" = that of the pod, or of Kubeconfig.
+	Namespace string
+	// Identity of this process among its like, "" = the host's name, which is the
+	// pod's.
+	Identity string
+	// Logger receives what happens; nil means silence.
+	Logger *slog.Logger
+}
+
+// Cluster is an installation in a cluster, as this process sees it. Its fields
+// are not changed after Connect; it may be used concurrently.
+type Cluster struct {
+	REST      *rest.Config
+	Client    kubernetes.Interface
+	Namespace string
+	Identity  string
+	Logger    *slog.Logger
+}
+
+// namespaceFile is where a pod finds its namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+// ErrNoCluster says that there is neither a service account nor a kubeconfig.
+var ErrNoCluster = errors.New("this is no pod with a service account, and kubernetes.kubeconfig names no file")
+
+// Connect makes the client. It asks the API server for nothing: that may be away.
+func Connect(cfg Config) (*Cluster, error) {
+	c := &Cluster{Namespace: cfg.Namespace, Identity: cfg.Identity, Logger: cfg.Logger}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Identity == "" {
+		c.Identity, _ = os.Hostname()
+	}
+	if err := c.connect(cfg.Kubeconfig); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	c.REST.UserAgent = "cloudretro"
+	var err error
+	if c.Client, err = kubernetes.NewForConfig(c.REST); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	return c, nil
+}
+
+// connect reads where the API server is, and the namespace.
+func (c *Cluster) connect(kubeconfig string) error {
+	if kubeconfig == "" {
+		cfg, err := rest.InClusterConfig()
+		if errors.Is(err, rest.ErrNotInCluster) {
+			return ErrNoCluster
+		}
+		if err != nil {
+			return fmt.Errorf("service account: %w", err)
+		}
+		c.REST = cfg
+		if c.Namespace == "" {
+			data, err := os.ReadFile(namespaceFile)
+			if err != nil {
+				return fmt.Errorf("namespace of the pod: %w", err)
+			}
+			c.Namespace = strings.TrimSpace(string(data))
+		}
+		return nil
+	}
+	load := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig}, &clientcmd.ConfigOverrides{})
+	cfg, err := load.ClientConfig()
+	if err != nil {
+		return fmt.Errorf("kubeconfig: %w", err)
+	}
+	c.REST = cfg
+	if c.Namespace == "" {
+		if c.Namespace, _, err = load.Namespace(); err != nil {
+			return fmt.Errorf("kubeconfig: %w", err)
+		}
+	}
+	return nil
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // patience is how long the roles have to end before they are left behind,
@@ -24,6 +25,8 @@ type house struct {
 	cfg   config.Config
 	roles roles
 	log   *slog.Logger
+	// cluster is nil unless kubernetes.enabled.
+	cluster *cluster.Cluster
 
 	parts   []part
 	closers []func() error // of parts that have not run yet
@@ -55,11 +58,18 @@ func (p program) play(ctx context.Context, cfg config.Config, r roles) error {
 // build makes the roles and binds their sockets, so that a port in use or a
 // folder that cannot be read is an error before anything runs.
 func build(cfg config.Config, r roles, log *slog.Logger) (*house, error) {
-	cfg, err := withSecrets(cfg, r)
+	kube, err := connect(cfg.Kubernetes, log)
 	if err != nil {
 		return nil, err
 	}
-	h := &house{cfg: cfg, roles: r, log: log, patience: patience}
+	cfg, err = withSecrets(cfg, r)
+	if err != nil {
+		return nil, err
+	}
+	h := &house{cfg: cfg, roles: r, log: log, cluster: kube, patience: patience}
+	if kube != nil {
+		h.closers = append(h.closers, kube.Close)
+	}
 	steps := []struct {
 		wanted bool
 		add    func() error

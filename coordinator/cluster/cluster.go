@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strings"
 
@@ -31,6 +32,7 @@ type Config struct {
 // are not changed after Connect; it may be used concurrently.
 type Cluster struct {
 	REST      *rest.Config
+	HTTP      *http.Client // what clients of further groups are to use as well
 	Client    kubernetes.Interface
 	Namespace string
 	Identity  string
@@ -57,10 +59,20 @@ func Connect(cfg Config) (*Cluster, error) {
 	}
 	c.REST.UserAgent = "cloudretro"
 	var err error
-	if c.Client, err = kubernetes.NewForConfig(c.REST); err != nil {
+	if c.HTTP, err = rest.HTTPClientFor(c.REST); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	if c.Client, err = kubernetes.NewForConfigAndClient(c.REST, c.HTTP); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	return c, nil
+}
+
+// Close ends the connections that no request uses any more. It may be called
+// more than once.
+func (c *Cluster) Close() error {
+	c.HTTP.CloseIdleConnections()
+	return nil
 }
 
 // connect reads where the API server is, and the namespace.

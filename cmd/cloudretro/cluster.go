@@ -1,0 +1,26 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"k8s.io/klog/v2"
+
+	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
+)
+
+// connect makes the client of the cluster that a configuration asks for, nil if
+// it asks for none.
+func connect(cfg config.Kubernetes, log *slog.Logger) (*cluster.Cluster, error) {
+	if !cfg.Enabled {
+		return nil, nil //nolint:nilnil // none is asked for
+	}
+	log = log.With("part", "cluster")
+	klog.SetSlogLogger(log) // what client-go has to say
+	c, err := cluster.Connect(cluster.Config{Kubeconfig: cfg.Kubeconfig, Namespace: cfg.Namespace, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("kubernetes.enabled: %w", err)
+	}
+	return c, nil
+}

@@ -57,7 +57,7 @@ func Connect(cfg Config) (*Cluster, error) {
 	if err := c.connect(cfg.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c.REST.UserAgent = "cloudretro"
+	c.REST.UserAgent, c.REST.QPS, c.REST.Burst = "cloudretro", 50, 100
 	var err error
 	if c.HTTP, err = rest.HTTPClientFor(c.REST); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -71,7 +72,7 @@ func Connect(cfg Config) (*Cluster, error) {
 // Close ends the connections that no request uses any more. It may be called
 // more than once.
 func (c *Cluster) Close() error {
-	c.HTTP.CloseIdleConnections()
+	utilnet.CloseIdleConnectionsFor(c.HTTP.Transport) // the client's own method does not see through wrappers
 	return nil
 }
 

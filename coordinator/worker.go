@@ -12,6 +12,7 @@ import (
 // workerLink is the connection of one worker.
 type workerLink struct {
 	id, name, zone string
+	pod            string // that its token named, "" without one
 	probe          string // URL
 	mediaAddrs     []string
 	sock           *socket

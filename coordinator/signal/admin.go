@@ -45,8 +45,13 @@ type SessionInfo struct {
 // Validate has nothing to check.
 func (Drain) Validate() error { return nil }
 
-// Validate has nothing to check.
-func (Accepted) Validate() error { return nil }
+// Validate checks the form of the key.
+func (a Accepted) Validate() error {
+	if a.Invites == "" {
+		return nil
+	}
+	return checkHex("invites", a.Invites, inviteKeySize)
+}
 
 // Validate checks that one of the two is named.
 func (e End) Validate() error {

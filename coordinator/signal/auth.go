@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -53,16 +54,47 @@ func CheckMAC(secret, nonce, role, id, mac string) bool {
 // not proved itself yet is read as this alone: the lists of the whole can take
 // many times the memory of the message.
 type Proof struct {
-	ID  string `json:"id"`
-	MAC string `json:"mac"`
+	ID    string `json:"id"`
+	MAC   string `json:"mac,omitempty"`
+	Token string `json:"token,omitempty"` // of workers alone
 }
 
-// Validate checks forms, not the MAC.
+// Validate checks forms, neither the MAC nor who signed the token.
 func (p Proof) Validate() error {
 	if !ValidID(p.ID) {
 		return errors.New("id is malformed")
 	}
-	return checkHex("mac", p.MAC, macSize)
+	return checkProof(p.MAC, p.Token)
+}
+
+// checkProof: one of the two is there.
+func checkProof(mac, token string) error {
+	if token == "" {
+		return checkHex("mac", mac, macSize)
+	}
+	if mac != "" {
+		return errors.Join(checkHex("mac", mac, macSize), checkJWT(token))
+	}
+	return checkJWT(token)
+}
+
+// jwtCharacters are those of base64url without padding (RFC 4648 section 5).
+const jwtCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// checkJWT: three parts in base64url with dots between them (RFC 7515 section 7.1).
+func checkJWT(s string) error {
+	if len(s) > MaxJWT {
+		return fmt.Errorf("token has more than %d bytes", MaxJWT)
+	}
+	parts := strings.Split(s, ".")
+	malformed := len(parts) != 3
+	for _, part := range parts {
+		malformed = malformed || part == "" || strings.Trim(part, jwtCharacters) != ""
+	}
+	if malformed {
+		return errors.New("token is no signed JWT")
+	}
+	return nil
 }
 
 // Session is what a token says of a browser's session: enough for a coordinator

@@ -161,13 +161,32 @@ func TestUsesOfASecretAreSeparate(t *testing.T) {
 func TestProof(t *testing.T) {
 	data := []byte(`{"id":"w","mac":"` + hexes + `","rooms":[` + strings.Repeat("{},", 100) + `{}],"mediaAddrs":7}`)
 	proof, err := Read[Proof](Envelope{Type: TypeRegister, Data: data})
-	if err != nil || proof != (Proof{"w", hexes}) {
+	if err != nil || proof != (Proof{ID: "w", MAC: hexes}) {
 		t.Errorf("Proof = %+v, %v", proof, err)
 	}
 	check(t, map[string]verdict{
-		"proof": {Proof{"w", hexes}, true}, "of nobody": {Proof{"", hexes}, false}, "bad id": {Proof{"W", hexes}, false},
-		"no mac": {Proof{"w", ""}, false}, "long mac": {Proof{"w", hexes + "00"}, false},
+		"proof": {Proof{ID: "w", MAC: hexes}, true}, "of nobody": {Proof{MAC: hexes}, false}, "bad id": {Proof{ID: "W", MAC: hexes}, false},
+		"no mac": {Proof{ID: "w"}, false}, "long mac": {Proof{ID: "w", MAC: hexes + "00"}, false},
 	})
+}
+
+func TestTokenOfAProof(t *testing.T) {
+	jwt := "eyJhbGciOiJSUzI1NiJ9.e30." + text(342)
+	checked := map[string]verdict{}
+	for name, v := range map[string]struct {
+		mac, token string
+		good       bool
+	}{
+		"token alone": {"", jwt, true}, "both": {hexes, jwt, true}, "token and a bad mac": {"00", jwt, false},
+		"longest": {"", "a.b." + text(MaxJWT-4), true}, "too long": {"", "a.b." + text(MaxJWT-3), false},
+		"two parts": {"", "a.b", false}, "four parts": {"", "a.b.c.d", false}, "not signed": {"", "a.b.", false},
+		"padded": {"", "a.b.c=", false}, "of base64": {"", "a.b.+/", false}, "a line": {"", "a.b.c\n", false}, "JSON": {"", "{}", false},
+		"not for a header": {"", "a.b.c\r\nX: y", false}, "beside a good mac": {hexes, "a", false},
+	} {
+		checked["proof: "+name] = verdict{Proof{ID: "w", MAC: v.mac, Token: v.token}, v.good}
+		checked["register: "+name] = verdict{with(goodRegister(), func(r *Register) { r.MAC, r.Token = v.mac, v.token }), v.good}
+	}
+	check(t, checked)
 }
 
 // What is read of somebody who has proved nothing takes no more memory than

@@ -153,7 +153,7 @@ func TestBoundsOfTexts(t *testing.T) {
 		"worker name":       atMost(MaxText, func(s string) validator { return register(func(r *Register) { r.Name = s }) }),
 		"worker zone":       atMost(maxID, func(s string) validator { return register(func(r *Register) { r.Zone = s }) }),
 		"gate id":           fromOne(maxID, func(s string) validator { return Gate{s, hexes, []string{"turn:a"}} }),
-		"proof id":          fromOne(maxID, func(s string) validator { return Proof{s, hexes} }),
+		"proof id":          fromOne(maxID, func(s string) validator { return Proof{ID: s, MAC: hexes} }),
 		"reserve ticket":    fromOne(maxID, func(s string) validator { return Reserve{Ticket: s, Game: "a"} }),
 		"reserve game":      fromOne(maxID, func(s string) validator { return Reserve{Ticket: "t", Game: s} }),
 		"reserved ticket":   fromOne(maxID, func(s string) validator { return Reserved{s, 1} }),
@@ -307,7 +307,7 @@ func TestHex(t *testing.T) {
 		hexes: true, strings.ToUpper(hexes): true, "": false, hexes[2:]: false, hexes[1:]: false, hexes + "00": false, "0x" + hexes[2:]: false, " " + hexes[1:]: false,
 	} {
 		for name, err := range map[string]error{
-			"nonce": Challenge{s, "c"}.Validate(), "mac": Proof{"w", s}.Validate(), "gate": Gate{"g", s, []string{"turn:a"}}.Validate(),
+			"nonce": Challenge{s, "c"}.Validate(), "mac": Proof{ID: "w", MAC: s}.Validate(), "gate": Gate{"g", s, []string{"turn:a"}}.Validate(),
 			"digest": Library{Digest: s}.Validate(), "library": with(goodRegister(), func(r *Register) { r.Library = s }).Validate(),
 		} {
 			if (err == nil) != want {

@@ -4,6 +4,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"strconv"
 	"strings"
@@ -55,12 +56,26 @@ var (
 
 var errWatcherPlays = errors.New("who only watches has no seat")
 
-const inviteVersion = "i1"
+const (
+	inviteVersion = "i1"
+	inviteKeySize = sha256.Size
+)
+
+// InviteKey is what signs invitations where secrets.worker is secret, in hex; ""
+// of no secret. Who has it can let people into rooms, and nothing else.
+func InviteKey(secret string) string {
+	if secret == "" {
+		return ""
+	}
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("key of invitations"))
+	return hex.EncodeToString(mac.Sum(nil))
+}
 
 // MintInvite makes the token of an invitation: its fields and an HMAC over them.
-// The ids must be valid. Coordinators and workers check it by secrets.worker;
+// The ids must be valid. Coordinators and workers check it by the same InviteKey;
 // whether it was revoked or used only its worker knows.
-func MintInvite(secret string, i Invitation) string {
+func MintInvite(key string, i Invitation) string {
 	kind := "p"
 	if i.Watch {
 		kind = "w"
@@ -71,17 +86,17 @@ func MintInvite(secret string, i Invitation) string {
 	body := strings.Join([]string{
 		inviteVersion, i.ID, i.Room, strconv.Itoa(i.Player), kind, strconv.FormatInt(i.Expires.Unix(), 10),
 	}, ".")
-	return body + "." + inviteMAC(secret, body)
+	return body + "." + inviteMAC(key, body)
 }
 
 // VerifyInvite checks a token and answers the invitation. Its errors are
 // ErrInviteInvalid and ErrInviteExpired.
-func VerifyInvite(secret, token string, now time.Time) (Invitation, error) {
-	if len(token) > MaxToken || secret == "" {
+func VerifyInvite(key, token string, now time.Time) (Invitation, error) {
+	if len(token) > MaxToken || key == "" {
 		return Invitation{}, ErrInviteInvalid
 	}
 	end := strings.LastIndexByte(token, '.')
-	if end < 0 || !hmac.Equal([]byte(inviteMAC(secret, token[:end])), []byte(token[end+1:])) {
+	if end < 0 || !hmac.Equal([]byte(inviteMAC(key, token[:end])), []byte(token[end+1:])) {
 		return Invitation{}, ErrInviteInvalid
 	}
 	i, err := parseInvitation(strings.Split(token[:end], "."))
@@ -119,9 +134,9 @@ func parseInvitation(part []string) (Invitation, error) {
 	return i, first(checkRange("player", player, 0, MaxPlayers), checkTime("expires", seconds))
 }
 
-// inviteMAC is separated from the other uses of the secret by its prefix.
-func inviteMAC(secret, body string) string {
-	mac := hmac.New(sha256.New, []byte(secret))
+// inviteMAC is separated from other uses of a key by its prefix.
+func inviteMAC(key, body string) string {
+	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write([]byte("invitation\n" + body))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }

@@ -126,3 +126,21 @@ func TestInvitesAreChecked(t *testing.T) {
 		"revoke by a path":   {Revoke{Room: room, ID: "i", Session: "../s"}, false},
 	})
 }
+
+func TestInviteKey(t *testing.T) {
+	key := InviteKey("secret")
+	if err := (Accepted{Invites: key}).Validate(); err != nil {
+		t.Errorf("%s: %v", key, err)
+	}
+	if key == InviteKey("secrets") || InviteKey("") != "" || (Accepted{Invites: key[2:]}).Validate() == nil {
+		t.Error("two secrets share a key, or it has no form")
+	}
+	// Who has the key has neither the proof of a worker nor the sessions of pages.
+	nonce := NewNonce()
+	if CheckMAC("secret", nonce, RoleWorker, "w", MAC(key, nonce, RoleWorker, "w")) {
+		t.Error("the key proves a worker")
+	}
+	if _, err := VerifyToken("secret", MintToken(key, Session{ID: "s", Expires: in(time.Hour)}), noon()); err == nil {
+		t.Error("the key signs sessions")
+	}
+}

@@ -17,6 +17,7 @@ const (
 	MaxCandidate = 1 << 10  // bytes
 	MaxText      = 512      // bytes of any other text
 	MaxToken     = 1 << 10  // bytes of a session token or an invitation
+	MaxJWT       = 8 << 10  // bytes of the token of a service account
 	MaxPlayers   = 8        // seats of a room
 )
 

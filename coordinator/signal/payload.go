@@ -141,7 +141,7 @@ func (c Challenge) Validate() error {
 	return checkHex("nonce", c.Nonce, nonceSize)
 }
 
-// Validate checks forms and bounds, not the MAC.
+// Validate checks forms and bounds, neither the MAC nor who signed the token.
 func (r Register) Validate() error {
 	if !ValidID(r.ID) {
 		return errors.New("worker id is malformed")
@@ -155,7 +155,7 @@ func (r Register) Validate() error {
 		}
 	}
 	return first(
-		checkText("name", r.Name, MaxText), checkText("zone", r.Zone, maxID), checkHex("mac", r.MAC, macSize),
+		checkText("name", r.Name, MaxText), checkText("zone", r.Zone, maxID), checkProof(r.MAC, r.Token),
 		checkProbe(r.Probe), checkHex("library", r.Library, sha256.Size), r.Load.Validate(), Rooms{r.Rooms}.Validate())
 }
 

@@ -32,6 +32,9 @@ type Challenge struct {
 // Accepted says that a registration holds.
 type Accepted struct {
 	Library bool `json:"library,omitempty"` // the full Library is wanted: nobody has announced its digest here
+	// Invites is the InviteKey of secrets.worker, for a worker that proved itself
+	// with a token: it may not know that secret.
+	Invites string `json:"invites,omitempty"`
 }
 
 // Register announces a worker.
@@ -39,7 +42,8 @@ type Register struct {
 	ID         string   `json:"id"` // random, new at each start of the worker
 	Name       string   `json:"name"`
 	Zone       string   `json:"zone,omitempty"`
-	MAC        string   `json:"mac"`
+	MAC        string   `json:"mac,omitempty"`   // see Challenge; may be left out beside a Token
+	Token      string   `json:"token,omitempty"` // of the worker's service account in Kubernetes, a JWT (RFC 7519)
 	MediaAddrs []string `json:"mediaAddrs"` // ip:port where its media can be reached, for the gate's admission
 	// Probe is the URL by which browsers measure the way to the worker's zone,
 	// like "https://eu.example.org/echo"; "" = it cannot be measured.

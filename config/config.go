@@ -19,7 +19,7 @@ type Config struct {
 	WebRTC      WebRTC      `yaml:"webrtc"`
 	Library     Library     `yaml:"library"`
 	Emulator    Emulator    `yaml:"emulator"`
-	Encoder     Encoder     `yaml:"encoder"`
+	Encoder     Encoder     `yaml:"encoder" live:"true"`
 	Turn        Turn        `yaml:"turn"`
 	Secrets     Secrets     `yaml:"secrets"`
 	Kubernetes  Kubernetes  `yaml:"kubernetes"`
@@ -35,11 +35,11 @@ type Server struct {
 // Coordinator is the door: page, API and WebSockets.
 type Coordinator struct {
 	Server         Page     `yaml:"server"`
-	Origins        []string `yaml:"origins"`        // further origins whose pages may open the WebSocket
-	Alternates     []string `yaml:"alternates"`     // origins of this same site that pages turn to when this one is silent
-	TrustedProxies []string `yaml:"trustedProxies"` // networks and addresses whose X-Forwarded-* is believed
+	Origins        []string `yaml:"origins" live:"true"`        // further origins whose pages may open the WebSocket
+	Alternates     []string `yaml:"alternates" live:"true"`     // origins of this same site that pages turn to when this one is silent
+	TrustedProxies []string `yaml:"trustedProxies" live:"true"` // networks and addresses whose X-Forwarded-* is believed
 	SignIn         SignIn   `yaml:"signIn"`
-	Limits         Limits   `yaml:"limits"`
+	Limits         Limits   `yaml:"limits" live:"true"`
 }
 
 // Worker is the house: the role that owns rooms.
@@ -47,7 +47,7 @@ type Worker struct {
 	Name    string  `yaml:"name"` // "" = the host's name
 	Network Network `yaml:"network"`
 	Server  Server  `yaml:"server"` // the latency probe
-	Rooms   Rooms   `yaml:"rooms"`
+	Rooms   Rooms   `yaml:"rooms" live:"true"`
 }
 
 // Network is how a worker meets the other roles and the browsers.
@@ -68,9 +68,9 @@ type Rooms struct {
 
 // WebRTC is the media side of a worker.
 type WebRTC struct {
-	SinglePort int         `yaml:"singlePort"` // UDP port of all media; 0 = any free one
-	ICEServers []ICEServer `yaml:"iceServers"` // given to pages beside our own gates
-	ICEIPMap   []string    `yaml:"iceIpMap"`   // 1:1 NAT, "public" or "public/private"
+	SinglePort int         `yaml:"singlePort"`             // UDP port of all media; 0 = any free one
+	ICEServers []ICEServer `yaml:"iceServers" live:"true"` // given to pages beside our own gates
+	ICEIPMap   []string    `yaml:"iceIpMap"`               // 1:1 NAT, "public" or "public/private"
 }
 
 // ICEServer is an entry of RTCConfiguration.iceServers.
@@ -93,7 +93,7 @@ type Emulator struct {
 
 // Libretro is the libretro side of Emulator.
 type Libretro struct {
-	Cores Cores `yaml:"cores"`
+	Cores Cores `yaml:"cores" live:"true"`
 }
 
 // Cores says where cores lie and what each plays.
@@ -154,15 +154,15 @@ type Turn struct {
 	TLS                Certificate   `yaml:"tls"`           // of listeners with TLS or DTLS
 	Sockets            int           `yaml:"sockets"`       // of each UDP listener, 0 = one for each CPU
 	Realm              string        `yaml:"realm"`
-	Users              []User        `yaml:"users"` // static ones
-	Peers              []string      `yaml:"peers"` // further addresses that may be relayed to, as turn.ParsePeer reads them
-	CredentialTTL      time.Duration `yaml:"credentialTTL"`
-	MaxAllocations     int           `yaml:"maxAllocations"`
-	MaxPerUser         int           `yaml:"maxPerUser"`         // allocations of one minted credential
-	MaxPerAddress      int           `yaml:"maxPerAddress"`      // allocations of one client's address, 0 = no bound
-	MaxBandwidth       int           `yaml:"maxBandwidth"`       // bit/s of one allocation, 0 = no bound
-	DrainGrace         time.Duration `yaml:"drainGrace"`         // how long a gate that is told to end waits for its relays
-	CoordinatorAddress []string      `yaml:"coordinatorAddress"` // empty = Worker.Network.CoordinatorAddress
+	Users              []User        `yaml:"users" live:"true"` // static ones
+	Peers              []string      `yaml:"peers" live:"true"` // further addresses that may be relayed to, as turn.ParsePeer reads them
+	CredentialTTL      time.Duration `yaml:"credentialTTL" live:"true"`
+	MaxAllocations     int           `yaml:"maxAllocations" live:"true"`
+	MaxPerUser         int           `yaml:"maxPerUser" live:"true"`    // allocations of one minted credential
+	MaxPerAddress      int           `yaml:"maxPerAddress" live:"true"` // allocations of one client's address, 0 = no bound
+	MaxBandwidth       int           `yaml:"maxBandwidth" live:"true"`  // bit/s of one allocation, 0 = no bound
+	DrainGrace         time.Duration `yaml:"drainGrace" live:"true"`    // how long a gate that is told to end waits for its relays
+	CoordinatorAddress []string      `yaml:"coordinatorAddress"`        // empty = Worker.Network.CoordinatorAddress
 }
 
 // Listener is one socket of the gate.
@@ -186,8 +186,8 @@ type User struct {
 // Secrets are what roles prove themselves with.
 type Secrets struct {
 	Worker  string   `yaml:"worker" secret:"true"`
-	Turn    []string `yaml:"turn" secret:"true"`    // the newest first, empty = derived from Worker
-	Session string   `yaml:"session" secret:"true"` // "" = derived from Worker
+	Turn    []string `yaml:"turn" secret:"true" live:"true"` // the newest first, empty = derived from Worker
+	Session string   `yaml:"session" secret:"true"`          // "" = derived from Worker
 }
 
 // Ops is the operators' door.
@@ -198,9 +198,9 @@ type Ops struct {
 
 // Log is what goes to standard error.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn or error
-	Format string `yaml:"format"` // text or json
-	Access bool   `yaml:"access"` // a line for each request to the coordinator
+	Level  string `yaml:"level" live:"true"`  // debug, info, warn or error
+	Format string `yaml:"format"`             // text or json
+	Access bool   `yaml:"access" live:"true"` // a line for each request to the coordinator
 }
 
 //go:embed default.yaml

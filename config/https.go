@@ -13,6 +13,8 @@ type Page struct {
 	Address string `yaml:"address"` // [host]:port
 	HTTPS   bool   `yaml:"https"`
 	TLS     TLS    `yaml:"tls"`
+	// DrainGrace is how long a coordinator that is told to end goes on as before.
+	DrainGrace time.Duration `yaml:"drainGrace" live:"true"`
 }
 
 // TLS is how HTTPS is served.
@@ -79,6 +81,7 @@ func (v *validator) https(p Page) {
 	if u, err := url.Parse(t.ACME.DirectoryURL); err != nil || u.Scheme != "https" || u.Host == "" {
 		v.add(key+".acme.directoryURL", "%q is no directory of an authority; write its URL, which begins with https://", t.ACME.DirectoryURL)
 	}
+	between(v, "coordinator.server.drainGrace", p.DrainGrace, 0, 10*time.Minute)
 	if p.HTTPS {
 		v.httpsComplete(key, p)
 	}

@@ -18,7 +18,7 @@ type Kubernetes struct {
 	TurnService        string  `yaml:"turnService"` // "" = pages are told of no gate of the cluster
 	Secrets            bool    `yaml:"secrets"`     // made, or read, in the cluster
 	Token              Token   `yaml:"token"`
-	Scaler             Scaler  `yaml:"scaler"`
+	Scaler             Scaler  `yaml:"scaler" live:"true"`
 	Gateway            Gateway `yaml:"gateway"`
 }
 

@@ -3,6 +3,8 @@ package worker
 import (
 	"fmt"
 	"net"
+	"os"
+	"strings"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/coordinator/uplink"
@@ -23,8 +25,11 @@ func newCatalogue(games []signal.Game) *catalogue {
 // called is announced.
 func (w *Worker) introduce(c signal.Challenge, _ int) (signal.Type, any) {
 	r := signal.Register{
-		ID: w.id, Name: w.cfg.Name, Zone: w.cfg.Zone, MAC: signal.MAC(w.cfg.Secret, c.Nonce, signal.RoleWorker, w.id),
+		ID: w.id, Name: w.cfg.Name, Zone: w.cfg.Zone, Token: w.token(),
 		Probe: w.probeURL(), Library: w.catalogue.Load().digest, Load: w.load(), Rooms: w.rooms.list(),
+	}
+	if w.cfg.Secret != "" {
+		r.MAC = signal.MAC(w.cfg.Secret, c.Nonce, signal.RoleWorker, w.id)
 	}
 	for _, a := range w.media.Addrs() {
 		if len(r.MediaAddrs) < signal.MaxMediaAddrs {
@@ -32,6 +37,29 @@ func (w *Worker) introduce(c signal.Challenge, _ int) (signal.Type, any) {
 		}
 	}
 	return signal.TypeRegister, r
+}
+
+// token is what proves the worker besides the secret, "" if there is none. It is
+// read anew each time, as the kubelet puts a new one in its place.
+func (w *Worker) token() string {
+	if w.cfg.TokenFile == "" {
+		return ""
+	}
+	data, err := os.ReadFile(w.cfg.TokenFile)
+	if err != nil {
+		w.log.Error("the token of the service account cannot be read; mount a projected token, or set secrets.worker in place of kubernetes.token.file",
+			"cause", err)
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// inviteKey signs invitations, "" if it is not known: it follows from the secret,
+// or coordinators tell it.
+func (w *Worker) inviteKey() string {
+	if told := w.invites.Load(); told != nil && w.cfg.Secret == "" {
+		return *told
+	}
+	return signal.InviteKey(w.cfg.Secret)
 }
 
 // probeURL is where browsers measure the way to here, "" if they cannot.
@@ -67,6 +95,9 @@ func (w *Worker) announceRooms() {
 
 // joined is called when a coordinator has accepted the worker.
 func (w *Worker) joined(l *uplink.Link, a signal.Accepted) {
+	if a.Invites != "" {
+		w.invites.Store(&a.Invites)
+	}
 	if a.Library {
 		w.announceLibrary(l, nil)
 	}

@@ -18,8 +18,10 @@ type Config struct {
 	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL); a
 	// host name may stand for several.
 	Coordinators []string
-	// Secret is shared with the coordinators. Required.
-	Secret string
+	// Secret is shared with the coordinators, and TokenFile holds a token of a
+	// service account that they take in its place: a JWT, read for each
+	// connection. One of the two is required.
+	Secret, TokenFile string
 	// Name for people, "" = the host's name. Zone is the region it is in, may be "".
 	Name, Zone string
 
@@ -73,8 +75,8 @@ func (cfg *Config) complete() error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Secret == "" {
-		return errors.New("no secret; set secrets.worker to that of the coordinator")
+	if cfg.Secret == "" && cfg.TokenFile == "" {
+		return errors.New("no secret; set secrets.worker to that of the coordinator, or in Kubernetes kubernetes.token.file")
 	}
 	if len(cfg.Coordinators) == 0 {
 		return errors.New("no coordinator to join; set worker.network.coordinatorAddress")

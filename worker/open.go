@@ -66,7 +66,7 @@ func (w *Worker) play(ctx context.Context, id string, title library.Title) (*run
 	r := &running{}
 	r.Room = room.New(room.Config{
 		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.cfg.RoomGrace,
-		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, Secret: w.cfg.Secret,
+		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, InviteKey: w.inviteKey(),
 		Changed: func() { w.roomChanged(r.Room) },
 	})
 	remove, err := scratch(log, &spec)

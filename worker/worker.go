@@ -48,8 +48,9 @@ type Worker struct {
 	sessions      sessions
 	catalogue     atomic.Pointer[catalogue]
 	announcements atomic.Uint64 // of the library, to tell them apart
-	late          atomic.Int32  // frames, per mille
-	sending       send.Stats    // of all rooms
+	invites       atomic.Pointer[string]
+	late          atomic.Int32 // frames, per mille
+	sending       send.Stats   // of all rooms
 	gaps          gaps
 }
 

@@ -24,7 +24,7 @@ func (d deaf) Control(b []byte)              { *d.bytes += int64(len(b)) }
 
 // BenchmarkAnnounce tells a full room what it is like.
 func BenchmarkAnnounce(b *testing.B) {
-	r := New(Config{Logger: slog.New(slog.DiscardHandler), ID: roomID, Seats: 4, Secret: secret, Game: signal.Game{ID: "game"}})
+	r := New(Config{Logger: slog.New(slog.DiscardHandler), ID: roomID, Seats: 4, InviteKey: secret, Game: signal.Game{ID: "game"}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- r.Run(ctx, roomtest.New(r.Sink(), 0)) }()

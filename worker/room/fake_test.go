@@ -131,7 +131,7 @@ func newStage(t *testing.T, seats int, tick time.Duration) *stage {
 	r := New(Config{
 		Send:   send.Config{Now: func() time.Duration { return time.Since(began) }, Wall: time.Now},
 		Logger: slog.New(slog.DiscardHandler), ID: roomID, Seats: seats, Grace: 30 * time.Second, Profile: media.ProfileMain,
-		Game: signal.Game{ID: "game", Title: "A Game", System: "nes"}, MaxMembers: 4, Secret: secret,
+		Game: signal.Game{ID: "game", Title: "A Game", System: "nes"}, MaxMembers: 4, InviteKey: secret,
 	})
 	s := &stage{Room: r, t: t, engine: roomtest.New(r.Sink(), tick), result: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())

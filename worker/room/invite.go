@@ -81,7 +81,7 @@ func (r *Room) invite(i signal.Invite) (signal.Invited, error) {
 		}
 	}
 	switch {
-	case r.cfg.Secret == "":
+	case r.cfg.InviteKey == "":
 		return signal.Invited{}, signal.Errorf(signal.CodeFailed, "this worker has no secret to sign invitations with")
 	case i.Player > r.cfg.Seats:
 		return signal.Invited{}, signal.Errorf(signal.CodeBadRequest, "there is no player %d here: 1..%d play", i.Player, r.cfg.Seats)
@@ -102,7 +102,7 @@ func (r *Room) invite(i signal.Invite) (signal.Invited, error) {
 	}
 	r.changed()
 	return signal.Invited{
-		ID: made.ID, Token: signal.MintInvite(r.cfg.Secret, made.Invitation), Expires: made.Expires.Unix(),
+		ID: made.ID, Token: signal.MintInvite(r.cfg.InviteKey, made.Invitation), Expires: made.Expires.Unix(),
 	}, nil
 }
 
@@ -132,7 +132,7 @@ func (r *Room) prune(now time.Time) {
 
 // invited is the invitation that an entry comes by, if it still lets in.
 func (r *Room) invited(e Entry) (*invitation, error) {
-	said, err := signal.VerifyInvite(r.cfg.Secret, e.Invite, time.Now())
+	said, err := signal.VerifyInvite(r.cfg.InviteKey, e.Invite, time.Now())
 	if err != nil {
 		return nil, err
 	}

@@ -314,7 +314,7 @@ func TestNoSecretNoInvitations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, 2, 0)
 		s.join(0)
-		s.cfg.Secret = ""
+		s.cfg.InviteKey = ""
 		if _, err := s.Invite(signal.Invite{Room: roomID}); signal.AsError(err).Code != signal.CodeFailed {
 			t.Errorf("Invite = %v", err)
 		}

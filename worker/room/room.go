@@ -70,7 +70,7 @@ type Config struct {
 	Profile    media.Profile   // that the engine begins with
 	Send       send.Config     // its Logger is replaced
 	MaxMembers int             // 0 = DefaultMaxMembers
-	Secret     string          // secrets.worker, which signs invitations; "" = none can be made
+	InviteKey  string          // signs invitations, see signal.InviteKey; "" = none can be made
 	// Changed is called from the room's goroutine when the numbers of players
 	// or viewers, or Closed, may have changed; it must not block. May be nil.
 	Changed func()

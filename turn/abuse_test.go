@@ -36,8 +36,8 @@ func TestAbuse(t *testing.T) {
 	g := start(t, func(c *Config) {
 		c.Peers = []Peer{
 			peerOf(worker),
-			{netip.MustParsePrefix("0.0.0.0/0"), 0}, // a mistake of the operator
-			{netip.MustParsePrefix("::/0"), 0},
+			{Prefix: netip.MustParsePrefix("0.0.0.0/0")}, // a mistake of the operator
+			{Prefix: netip.MustParsePrefix("::/0")},
 		}
 		c.RelayAddresses = []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")}
 	})

@@ -37,7 +37,7 @@ type Source interface {
 // included, until it expires or the allocation ends. It implements
 // relay.Admission; all methods may be called concurrently.
 type admission struct {
-	static  []Peer
+	static  atomic.Pointer[[]Peer]
 	classes classes
 	workers atomic.Pointer[workerSet]
 	changes atomic.Uint64
@@ -67,11 +67,18 @@ type holder struct {
 
 func newAdmission(static []Peer, own *ownAddresses) *admission {
 	a := &admission{
-		static: static, classes: newClasses(), lists: map[string][]netip.AddrPort{},
+		classes: newClasses(), lists: map[string][]netip.AddrPort{},
 		held: map[netip.AddrPort]*holder{}, own: own,
 	}
 	a.workers.Store(&workerSet{})
+	a.static.Store(&static)
 	return a
+}
+
+// open takes a list of peers in place of those of the configuration.
+func (a *admission) open(static []Peer) {
+	a.static.Store(&static)
+	a.changes.Add(1)
 }
 
 // update takes the list of one source in place of its last and answers how
@@ -127,14 +134,14 @@ func (a *admission) refuses(client, peer netip.AddrPort) string {
 		return ""
 	}
 	why := ""
-	for _, p := range a.static {
+	for _, p := range *a.static.Load() {
 		if !p.Prefix.Contains(addr) {
 			continue
 		}
 		switch closed := a.classes.closed(p.Prefix, addr); {
 		case closed != "":
 			why = closed
-		case p.Port == 0 || p.Port == peer.Port():
+		case p.opens(peer.Port()):
 			return ""
 		default:
 			why = whyPort
@@ -155,7 +162,7 @@ func (a *admission) refusesIP(client netip.AddrPort, addr netip.Addr) string {
 	if _, ok := a.workers.Load().ips[addr]; ok && (!addr.IsLoopback() || client.Addr().IsLoopback()) {
 		return ""
 	}
-	for _, p := range a.static {
+	for _, p := range *a.static.Load() {
 		if p.Prefix.Contains(addr) && a.classes.closed(p.Prefix, addr) == "" {
 			return ""
 		}
@@ -184,8 +191,7 @@ func (a *admission) leave(client netip.AddrPort) {
 	}
 }
 
-// hold keeps a worker open to a client for a while, even if it leaves. Peers of
-// the configuration are open anyway.
+// hold keeps a peer open to a client for a while, even if it leaves.
 func (a *admission) hold(client, peer netip.AddrPort, now time.Time, life time.Duration) {
 	a.heldMu.Lock()
 	defer a.heldMu.Unlock()

@@ -77,7 +77,7 @@ func TestAdmissionOfSources(t *testing.T) {
 // A worker's loopback address is for clients on this machine only; one that the
 // operator lists is for all.
 func TestAdmissionOfLoopback(t *testing.T) {
-	a := admissionOf(Peer{netip.MustParsePrefix("127.0.0.2/32"), 7})
+	a := admissionOf(Peer{Prefix: netip.MustParsePrefix("127.0.0.2/32"), Port: 7})
 	a.update("a", addrs("127.0.0.1:8443", "[::1]:8443", "[::ffff:127.0.0.3]:8443"))
 	for _, s := range []string{"127.0.0.1:8443", "[::1]:8443", "127.0.0.3:8443"} {
 		if why := a.refuses(loopbackClient(), netip.MustParseAddrPort(s)); why != "" {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/certificate"
@@ -21,11 +22,12 @@ import (
 const certificateLife = 10 * 365 * 24 * time.Hour
 
 // identity is what TLS and DTLS listeners show: a certificate of two PEM files,
-// which are followed, or a self-made one. Methods may be called concurrently.
+// which are followed, those that the process was given, or a self-made one.
+// Methods may be called concurrently.
 type identity struct {
 	certFile, keyFile string
-	files             *certificate.Files // nil if it is self-made
-	made              *tls.Certificate
+	files             *certificate.Files                // or
+	given             atomic.Pointer[[]tls.Certificate] // at least one
 }
 
 // newIdentity reads the files, or makes a certificate for host where there are
@@ -36,7 +38,7 @@ func newIdentity(certFile, keyFile, host string, log *slog.Logger) (*identity, e
 		if err != nil {
 			return nil, fmt.Errorf("make a certificate: %w", err)
 		}
-		return &identity{made: made}, nil
+		return newGiven([]tls.Certificate{*made}), nil
 	}
 	files, err := certificate.Open(certFile, keyFile, log)
 	if err != nil {
@@ -53,16 +55,35 @@ func (i *identity) watch(ctx context.Context) error {
 	return i.files.Run(ctx)
 }
 
-// shown is the certificate for a new connection; running ones keep theirs.
-func (i *identity) shown() *tls.Certificate {
-	if i.files == nil {
-		return i.made
-	}
-	return i.files.Current()
+// newGiven is an identity of certificates in memory.
+func newGiven(certificates []tls.Certificate) *identity {
+	i := &identity{}
+	i.given.Store(&certificates)
+	return i
 }
 
-// Certificates are those that TLS and DTLS listeners show, in numbers, but for
-// self-made ones. It may be called at any time.
+// shown are the certificates for a new connection; running ones keep theirs.
+func (i *identity) shown() []tls.Certificate {
+	if i.files == nil {
+		return *i.given.Load()
+	}
+	return []tls.Certificate{*i.files.Current()}
+}
+
+// shownTo is the certificate for a client that asks for a name, the first if
+// none is for it.
+func (i *identity) shownTo(name string) *tls.Certificate {
+	all := i.shown()
+	for n := range all {
+		if leaf := all[n].Leaf; name != "" && leaf != nil && leaf.VerifyHostname(name) == nil {
+			return &all[n]
+		}
+	}
+	return &all[0]
+}
+
+// Certificates are the files that TLS and DTLS listeners show, in numbers. It may
+// be called at any time.
 func (g *Gate) Certificates() []certificate.Status {
 	var list []certificate.Status
 	for _, i := range g.identities {
@@ -80,7 +101,7 @@ func (i *identity) serverConfig() *tls.Config {
 		MinVersion: tls.VersionTLS12,
 		NextProtos: []string{"stun.turn"},
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
-			cfg := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{*i.shown()}}
+			cfg := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: i.shown()}
 			for _, p := range hello.SupportedProtos {
 				if p == "stun.turn" {
 					cfg.NextProtos = []string{p}

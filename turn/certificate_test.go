@@ -32,7 +32,7 @@ func TestIdentityFollowsItsFiles(t *testing.T) {
 	}
 	shows := func(host string) {
 		t.Helper()
-		if err := i.shown().Leaf.VerifyHostname(host); err != nil {
+		if err := i.shownTo("").Leaf.VerifyHostname(host); err != nil {
 			t.Error(err)
 		}
 	}
@@ -79,7 +79,7 @@ func TestSelfMade(t *testing.T) {
 		if name == "" {
 			name = "localhost"
 		}
-		if err := i.shown().Leaf.VerifyHostname(name); err != nil {
+		if err := i.shownTo("").Leaf.VerifyHostname(name); err != nil {
 			t.Error(err)
 		}
 		if err := i.watch(t.Context()); err != nil { // there is nothing to follow

@@ -24,8 +24,8 @@ type Config struct {
 	// Realm of the TURN long-term credentials; "" means "cloudretro".
 	Realm string
 	// Secrets that credentials of clients may be minted with, the newest first;
-	// at least one. The gate proves itself to coordinators with one of them.
-	// See also Gate.SetCredentials.
+	// at least one, unless there are Users and no Coordinators. The gate proves
+	// itself to coordinators with one of them. See also Gate.SetCredentials.
 	Secrets []string
 	// Users are static users besides them.
 	Users []User
@@ -85,7 +85,7 @@ func (cfg *Config) complete() error {
 			return err
 		}
 	}
-	if err := cfg.credentials().validate(); err != nil {
+	if err := cfg.credentials().validate(len(cfg.Coordinators) > 0); err != nil {
 		return err
 	}
 	if cfg.PublicAddress != "" && !signal.ValidHost(cfg.PublicAddress) {

@@ -85,13 +85,17 @@ func TestNewRefuses(t *testing.T) {
 		"relay twice": {func(c *Config) {
 			c.RelayAddresses = []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("::ffff:192.0.2.2")}
 		}, "at most one IPv4"},
-		"relay any":      {func(c *Config) { c.RelayAddresses = []netip.Addr{netip.MustParseAddr("0.0.0.0")} }, "0.0.0.0"},
-		"relay zone":     {func(c *Config) { c.RelayAddresses = []netip.Addr{netip.MustParseAddr("fe80::1%lo")} }, "fe80::1%lo"},
-		"user":           {func(c *Config) { c.Users = []User{{"a:b", "p"}} }, "turn.users.0"},
-		"no password":    {func(c *Config) { c.Users = []User{{"a", "p"}, {"b", ""}} }, "turn.users.1"},
-		"certificate":    {func(c *Config) { c.Listeners[0].CertFile = "x" }, "shows no certificate"},
-		"half a pair":    {func(c *Config) { c.Listeners[0] = Listener{TLS, "127.0.0.1:0", "x", ""} }, "only one"},
-		"missing files":  {func(c *Config) { c.Listeners[0] = Listener{DTLS, "127.0.0.1:0", "missing.pem", "x"} }, "missing.pem"},
+		"relay any":   {func(c *Config) { c.RelayAddresses = []netip.Addr{netip.MustParseAddr("0.0.0.0")} }, "0.0.0.0"},
+		"relay zone":  {func(c *Config) { c.RelayAddresses = []netip.Addr{netip.MustParseAddr("fe80::1%lo")} }, "fe80::1%lo"},
+		"user":        {func(c *Config) { c.Users = []User{{"a:b", "p"}} }, "turn.users.0"},
+		"no password": {func(c *Config) { c.Users = []User{{"a", "p"}, {"b", ""}} }, "turn.users.1"},
+		"certificate": {func(c *Config) { c.Listeners[0].CertFile = "x" }, "shows no certificate"},
+		"half a pair": {func(c *Config) {
+			c.Listeners[0] = Listener{Protocol: TLS, Address: "127.0.0.1:0", CertFile: "x", KeyFile: ""}
+		}, "only one"},
+		"missing files": {func(c *Config) {
+			c.Listeners[0] = Listener{Protocol: DTLS, Address: "127.0.0.1:0", CertFile: "missing.pem", KeyFile: "x"}
+		}, "missing.pem"},
 		"bandwidth":      {func(c *Config) { c.MaxBandwidth = 1 }, "100000"},
 		"too many":       {func(c *Config) { c.Listeners = make([]Listener, 17) }, "1 to 16"},
 		"no such name":   {func(c *Config) { c.Listeners[0].Address = "name.invalid:1" }, "name.invalid"},

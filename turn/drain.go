@@ -11,12 +11,18 @@ func (g *Gate) drainUntil(ctx context.Context) {
 	g.draining.Store(true)
 	g.begin()
 	defer g.drained.Store(true)
+	g.awaitEmpty(ctx, g.cfg.DrainGrace)
+}
+
+// awaitEmpty waits until open allocations have ended, a grace is over, or ctx
+// ends.
+func (g *Gate) awaitEmpty(ctx context.Context, patience time.Duration) {
 	open := g.quota.count()
-	if open == 0 || g.cfg.DrainGrace <= 0 {
+	if open == 0 || patience <= 0 {
 		return
 	}
-	g.log.Info("turn drains", "allocations", open, "grace", g.cfg.DrainGrace)
-	grace := time.NewTimer(g.cfg.DrainGrace)
+	g.log.Info("turn drains", "allocations", open, "grace", patience)
+	grace := time.NewTimer(patience)
 	defer grace.Stop()
 	for g.quota.count() > 0 {
 		select {

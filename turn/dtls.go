@@ -38,8 +38,10 @@ func listenDTLS(addr netip.AddrPort, cert *identity, logs logging.LoggerFactory)
 		return nil, err
 	}
 	return &dtlsListener{Listener: inner, config: &dtls.Config{
-		GetCertificate: func(*dtls.ClientHelloInfo) (*tls.Certificate, error) { return cert.shown(), nil },
-		LoggerFactory:  logs,
+		GetCertificate: func(hello *dtls.ClientHelloInfo) (*tls.Certificate, error) {
+			return cert.shownTo(hello.ServerName), nil
+		},
+		LoggerFactory: logs,
 	}}, nil
 }
 

@@ -212,7 +212,7 @@ func TestDTLSHandshakeLimit(t *testing.T) {
 func TestTLSListener(t *testing.T) {
 	m := certificatetest.NewMount(t, pairFor(t, "one"))
 	g := start(t, func(c *Config) {
-		c.Listeners = []Listener{{TLS, "127.0.0.1:0", m.Cert, m.Key}, {DTLS, "127.0.0.1:0", m.Cert, m.Key}}
+		c.Listeners = []Listener{{Protocol: TLS, Address: "127.0.0.1:0", CertFile: m.Cert, KeyFile: m.Key}, {Protocol: DTLS, Address: "127.0.0.1:0", CertFile: m.Cert, KeyFile: m.Key}}
 	})
 	if len(g.identities) != 1 {
 		t.Errorf("two listeners have %d certificates", len(g.identities))

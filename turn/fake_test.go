@@ -299,7 +299,7 @@ func everyInterface(t *testing.T, port uint16) []Peer {
 	for _, a := range interfaces {
 		if ip, ok := a.(*net.IPNet); ok && ip.IP.To4() != nil {
 			addr, _ := netip.AddrFromSlice(ip.IP.To4())
-			list = append(list, Peer{netip.PrefixFrom(addr, 32), port})
+			list = append(list, Peer{Prefix: netip.PrefixFrom(addr, 32), Port: port})
 		}
 	}
 	return list

@@ -147,10 +147,10 @@ func (g *Gate) URLs() []string { return append([]string(nil), g.urls...) }
 // on with the credential that they were opened with. It may be called at any
 // time.
 func (g *Gate) SetCredentials(c Credentials) error {
-	if err := c.validate(); err != nil {
+	if err := c.validate(len(g.cfg.Coordinators) > 0); err != nil {
 		return fmt.Errorf("turn: %w", err)
 	}
-	g.keyring.set(c)
+	g.keyring.set(g.keyring.realm(), c)
 	return nil
 }
 

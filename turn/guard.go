@@ -65,13 +65,13 @@ func (d *door) authenticate(x *exchange, now time.Time) Refusal {
 	case nonceForeign:
 		return RefusedReplay
 	}
-	if string(realm.Value) != d.gate.cfg.Realm {
-		return RefusedUser
-	}
 	name := string(username.Value)
 	if x.held != nil && x.held.who.name == name && stun.MessageIntegrity(x.held.key).Check(x.msg) == nil {
-		x.who, x.key = x.held.who, x.held.key
+		x.who, x.key = x.held.who, x.held.key // whatever the realm is by now
 		return passed
+	}
+	if string(realm.Value) != d.gate.keyring.realm() {
+		return RefusedUser
 	}
 	key, who, why := d.gate.keyring.verify(x.msg, name, now)
 	if why != passed {
@@ -188,7 +188,7 @@ func (d *door) answer(x *exchange, why Refusal, now time.Time) (*stun.Message, e
 		stun.NewTransactionIDSetter(x.msg.TransactionID), code,
 	}
 	if why.challenges() {
-		set = append(set, stun.NewNonce(d.gate.nonces.mint(x.client, now)), stun.NewRealm(d.gate.cfg.Realm))
+		set = append(set, stun.NewNonce(d.gate.nonces.mint(x.client, now)), stun.NewRealm(d.gate.keyring.realm()))
 	}
 	if why == RefusedUnknown {
 		set = append(set, x.unknown)

@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,16 +36,23 @@ type Listener struct {
 	// change; both or none. Without them a certificate is made, which browsers
 	// refuse.
 	CertFile, KeyFile string
+	// Certificates in memory, in place of files; the one for the name that a
+	// client asks for is shown, else the first.
+	Certificates []tls.Certificate
+	// Name of the listener in logs and metrics; "" means Address.
+	Name string
 }
 
 // String is the listener in logs and metrics.
-func (l Listener) String() string { return l.Protocol + " " + l.Address }
+func (l Listener) String() string { return l.Protocol + " " + l.name() }
+
+func (l Listener) name() string { return cmp.Or(l.Name, l.Address) }
 
 // validate refuses what cannot work.
 func (l Listener) validate() error {
 	switch l.Protocol {
 	case UDP, TCP:
-		if l.CertFile != "" || l.KeyFile != "" {
+		if l.CertFile != "" || l.KeyFile != "" || len(l.Certificates) > 0 {
 			return fmt.Errorf("turn.listeners: %s shows no certificate; leave it out, or choose %q or %q", l, TLS, DTLS)
 		}
 	case TLS, DTLS:
@@ -165,8 +173,13 @@ func (g *Gate) streams(ln net.Listener, framing relay.Framing) (*relay.Listener,
 
 // identity is the one of a listener, shared by those that name the same files.
 func (g *Gate) identity(l Listener) (*identity, error) {
+	if len(l.Certificates) > 0 {
+		i := newGiven(l.Certificates)
+		g.identities = append(g.identities, i)
+		return i, nil
+	}
 	for _, i := range g.identities {
-		if i.certFile == l.CertFile && i.keyFile == l.KeyFile {
+		if i.files != nil && i.certFile == l.CertFile && i.keyFile == l.KeyFile {
 			return i, nil
 		}
 	}

@@ -14,16 +14,25 @@ const ownRefresh = 30 * time.Second
 // sockets. Relaying to them would let a client send packets in circles. All
 // methods may be called concurrently.
 type ownAddresses struct {
+	mu        sync.RWMutex
 	announced []netip.Addr // by which others know this machine
-
-	mu    sync.RWMutex
-	ports map[uint16]int
-	local map[netip.Addr]struct{}
-	read  time.Time
+	ports     map[uint16]int
+	local     map[netip.Addr]struct{}
+	read      time.Time
 }
 
 func newOwnAddresses(announced []netip.Addr) *ownAddresses {
 	return &ownAddresses{announced: announced, ports: map[uint16]int{}, local: map[netip.Addr]struct{}{}}
+}
+
+// announce replaces the addresses by which others know this machine.
+func (o *ownAddresses) announce(addrs []netip.Addr) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.announced, o.read = addrs, time.Time{}
+	for _, a := range addrs {
+		o.local[a] = struct{}{}
+	}
 }
 
 // add counts a socket in, until remove.

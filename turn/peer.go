@@ -14,6 +14,12 @@ import (
 type Peer struct {
 	Prefix netip.Prefix
 	Port   uint16 // 0 = every port
+	Last   uint16 // of a range of ports that begins with Port; 0 = Port alone
+}
+
+// opens says whether the ports of p hold one.
+func (p Peer) opens(port uint16) bool {
+	return p.Port == 0 || port == p.Port || port > p.Port && port <= p.Last
 }
 
 // ParsePeer reads "10.0.0.0/8", "10.0.0.0/8:8443", "10.1.2.3", "10.1.2.3:8443"
@@ -30,13 +36,13 @@ func ParsePeer(s string) (Peer, error) {
 			return Peer{}, fmt.Errorf("peer %q: want an IP, IP:port, prefix or prefix:port: %w", s, err)
 		}
 		addr = addr.Unmap().WithZone("")
-		return Peer{netip.PrefixFrom(addr, addr.BitLen()), port}, nil
+		return Peer{Prefix: netip.PrefixFrom(addr, addr.BitLen()), Port: port}, nil
 	}
 	prefix, err := netip.ParsePrefix(host)
 	if err != nil {
 		return Peer{}, fmt.Errorf("peer %q: want an IP, IP:port, prefix or prefix:port: %w", s, err)
 	}
-	return Peer{prefix.Masked(), port}, nil
+	return Peer{Prefix: prefix.Masked(), Port: port}, nil
 }
 
 // cutPort takes ":port" off the end of s, where there is one. A bare IPv6

@@ -189,7 +189,7 @@ func TestKeyring(t *testing.T) {
 	if _, who, why := k.verify(sign("u", "p"), "u", now); why != passed || !who.shared {
 		t.Errorf("the static user is %+v, %s", who, why)
 	}
-	k.set(Credentials{Secrets: []string{"new"}})
+	k.set("r", Credentials{Secrets: []string{"new"}})
 	if _, _, why := k.verify(sign("u", "p"), "u", now); why != RefusedUser {
 		t.Errorf("a user that was taken out: %s", why)
 	}

@@ -27,9 +27,9 @@ type Credentials struct {
 	Users []User
 }
 
-// validate refuses what cannot work.
-func (c Credentials) validate() error {
-	if len(c.Secrets) == 0 {
+// validate refuses what cannot work. Who joins coordinators needs a secret.
+func (c Credentials) validate(joins bool) error {
+	if len(c.Secrets) == 0 && (joins || len(c.Users) == 0) {
 		return errors.New("no secret; set secrets.turn or secrets.worker")
 	}
 	for _, s := range c.Secrets {
@@ -66,32 +66,35 @@ type account struct {
 // keyring is Credentials as requests are checked with them. It may be used and
 // replaced concurrently.
 type keyring struct {
-	realm string
-	now   atomic.Pointer[keys]
+	now atomic.Pointer[keys]
 }
 
 // keys is a snapshot.
 type keys struct {
+	realm   string
 	secrets []string
 	users   map[string][]byte // long-term keys
 }
 
 func newKeyring(realm string, c Credentials) *keyring {
-	k := &keyring{realm: realm}
-	k.set(c)
+	k := &keyring{}
+	k.set(realm, c)
 	return k
 }
 
-// set replaces the credentials. Running allocations keep the key that they were
-// opened with.
-func (k *keyring) set(c Credentials) {
-	next := &keys{secrets: append([]string(nil), c.Secrets...), users: map[string][]byte{}}
+// set replaces realm and credentials. Running allocations keep the key that they
+// were opened with.
+func (k *keyring) set(realm string, c Credentials) {
+	next := &keys{realm: realm, secrets: append([]string(nil), c.Secrets...), users: map[string][]byte{}}
 	for _, u := range c.Users {
-		sum := md5.Sum([]byte(u.Name + ":" + k.realm + ":" + u.Password)) //nolint:gosec // see the import
+		sum := md5.Sum([]byte(u.Name + ":" + realm + ":" + u.Password)) //nolint:gosec // see the import
 		next.users[u.Name] = sum[:]
 	}
 	k.now.Store(next)
 }
+
+// realm is the one that clients are told.
+func (k *keyring) realm() string { return k.now.Load().realm }
 
 // verify finds the key that a request was made with. All secrets are tried
 // whichever fits, and compared in constant time. That a credential has expired
@@ -109,7 +112,7 @@ func (k *keyring) verify(m *stun.Message, username string, now time.Time) (key [
 		return nil, account{}, RefusedUser
 	}
 	for _, secret := range current.secrets {
-		candidate := credential.Key(secret, username, k.realm)
+		candidate := credential.Key(secret, username, current.realm)
 		if stun.MessageIntegrity(candidate).Check(m) == nil {
 			key = candidate
 		}

@@ -1,6 +1,11 @@
 package turn
 
-import "github.com/cloudretro/cloudretro/turn/relay"
+import (
+	"cmp"
+	"slices"
+
+	"github.com/cloudretro/cloudretro/turn/relay"
+)
 
 // Stats is a snapshot of a gate. Numbers are since its start unless they say
 // otherwise.
@@ -13,7 +18,7 @@ type Stats struct {
 
 // ListenerStats is a snapshot of one listener.
 type ListenerStats struct {
-	Protocol, Address string // as configured
+	Protocol, Name string // as configured; Name is the address where none was given
 	// Opened is the number of allocations that were made.
 	Opened uint64
 	// Refused requests by cause; those of index 0 are none.
@@ -27,7 +32,7 @@ func (g *Gate) Stats() Stats {
 	s := Stats{Allocations: g.quota.count(), Peers: g.admission.count(), Draining: g.draining.Load()}
 	for _, d := range g.doors {
 		l := ListenerStats{
-			Protocol: d.listener.Protocol, Address: d.listener.Address,
+			Protocol: d.listener.Protocol, Name: d.listener.name(),
 			Opened: d.opened.Load(), Relay: d.Listener.Stats(),
 		}
 		for i := range l.Refused {
@@ -45,4 +50,24 @@ func (s Stats) Refused(why Refusal) uint64 {
 		sum += l.Refused[why]
 	}
 	return sum
+}
+
+// plus is the sum of two listeners of one kind and name.
+func (l ListenerStats) plus(o ListenerStats) ListenerStats {
+	l.Protocol, l.Name = cmp.Or(l.Protocol, o.Protocol), cmp.Or(l.Name, o.Name)
+	l.Opened += o.Opened
+	for i := range l.Refused {
+		l.Refused[i] += o.Refused[i]
+	}
+	l.Relay = l.Relay.Plus(o.Relay)
+	return l
+}
+
+// Plus is the sum of two gates that have no listener in common.
+func (s Stats) Plus(o Stats) Stats {
+	s.Allocations += o.Allocations
+	s.Peers += o.Peers
+	s.Draining = s.Draining || o.Draining
+	s.Listeners = slices.Concat(s.Listeners, o.Listeners)
+	return s
 }

@@ -45,7 +45,7 @@ func perListener(kind prometheus.ValueType, name, help string, of func(turn.List
 	return metric[turn.Stats]{desc, func(s turn.Stats, d *prometheus.Desc, to chan<- prometheus.Metric) {
 		for _, l := range s.Listeners {
 			for value, n := range of(l) {
-				labels := []string{l.Protocol, l.Address}
+				labels := []string{l.Protocol, l.Name}
 				if len(extra) > 0 {
 					labels = append(labels, value)
 				}

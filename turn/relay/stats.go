@@ -74,6 +74,24 @@ type Stats struct {
 	GSO, GRO bool
 }
 
+// Plus is the sum of the counters of two listeners.
+func (s Stats) Plus(o Stats) Stats {
+	for d := range Directions {
+		s.Packets[d] += o.Packets[d]
+		s.Bytes[d] += o.Bytes[d]
+		s.Sends[d] += o.Sends[d]
+	}
+	for why := range Drops {
+		s.Dropped[why] += o.Dropped[why]
+	}
+	s.Overflow += o.Overflow
+	s.Control += o.Control
+	s.Allocations += o.Allocations
+	s.Streams += o.Streams
+	s.GSO, s.GRO = s.GSO || o.GSO, s.GRO || o.GRO
+	return s
+}
+
 // AllocationStats are the counters of one allocation.
 type AllocationStats struct {
 	// Packets and Bytes (payload) relayed, indications included, by Direction.

@@ -1,11 +1,13 @@
 package coordinator
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"time"
 
+	"github.com/cloudretro/cloudretro/coordinator/identity"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/coordinator/signin"
 )
@@ -24,6 +26,9 @@ type Config struct {
 	Web fs.FS
 	// Secret is shared with the workers. Required.
 	Secret string
+	// Tokens checks those of workers that have a service account of Kubernetes in
+	// place of Secret; nil means that none is taken.
+	Tokens tokens
 	// TURNSecrets are shared with the gates: credentials are minted with the
 	// first, a gate may prove itself with any. None means one derived from
 	// Secret (see credential.Derive and credential.LabelTURN). See also
@@ -57,6 +62,15 @@ type Config struct {
 	// Logger receives what happens; nil means silence.
 	Logger *slog.Logger
 }
+
+// tokens says whose a token is. It may be called concurrently.
+type tokens interface {
+	// Verify answers identity.ErrUnknown if it cannot tell just now; every other
+	// error refuses the token.
+	Verify(ctx context.Context, token string) (identity.Identity, error)
+}
+
+var _ tokens = (*identity.Verifier)(nil)
 
 const defaultCredentialTTL = 5 * time.Minute
 

@@ -54,7 +54,7 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ask := r.libraries.announce(w, digest, time.Now())
-	w.sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: ask == w}))
+	w.sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: ask == w, Invites: w.invites}))
 	if ask == w {
 		r.remind()
 	}

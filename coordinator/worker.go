@@ -2,10 +2,12 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync"
 	"time"
 
+	"github.com/cloudretro/cloudretro/coordinator/identity"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
@@ -13,6 +15,7 @@ import (
 type workerLink struct {
 	id, name, zone string
 	pod            string // that its token named, "" without one
+	invites        string // see signal.Accepted
 	probe          string // URL
 	mediaAddrs     []string
 	sock           *socket
@@ -70,22 +73,61 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		if !signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, proof.ID, proof.MAC) {
-			return nil, signal.Errorf(signal.CodeDenied,
-				"the worker's secret is wrong: give worker and coordinator the same secrets.worker")
+		pod, err := c.provesWorker(r.Context(), nonce, proof)
+		if err != nil {
+			return nil, err
 		}
 		reg, err := signal.Read[signal.Register](e)
 		if err != nil {
 			return nil, err
 		}
-		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg) }, nil
+		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg, pod) }, nil
 	})
 }
 
+// tokenPatience is how long a token may take to be checked: less than the time
+// that a role has for its proof.
+const tokenPatience = 8 * time.Second
+
+// provesWorker says whether a worker knows the secret or has a token of the
+// workers' service account, and then which pod the token names.
+func (c *Coordinator) provesWorker(ctx context.Context, nonce string, proof signal.Proof) (pod string, err error) {
+	knows := signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, proof.ID, proof.MAC)
+	if proof.Token == "" || c.cfg.Tokens == nil {
+		switch {
+		case knows:
+			return "", nil
+		case proof.Token != "" && proof.MAC == "":
+			return "", signal.Errorf(signal.CodeDenied,
+				"this coordinator takes no tokens: set kubernetes.token.audience on it, or give worker and coordinator the same secrets.worker")
+		}
+		return "", signal.Errorf(signal.CodeDenied,
+			"the worker's secret is wrong: give worker and coordinator the same secrets.worker")
+	}
+	ctx, cancel := context.WithTimeout(ctx, tokenPatience)
+	defer cancel()
+	who, err := c.cfg.Tokens.Verify(ctx, proof.Token)
+	switch {
+	case err == nil:
+		return who.Pod, nil
+	case knows:
+		if c.seldom.may("token", time.Now()) {
+			c.log.Warn("the token of a worker is refused, but it knows the secret", "cause", err, "quietFor", seldomPeriod)
+		}
+		return "", nil
+	case errors.Is(err, identity.ErrUnknown):
+		return "", signal.Errorf(signal.CodeFailed, "the worker's token cannot be checked now: %v", err)
+	}
+	return "", signal.Errorf(signal.CodeDenied, "the worker's token is refused: %v", err)
+}
+
 // runWorker serves a worker that has proved itself until its socket ends.
-func (c *Coordinator) runWorker(sock *socket, reg signal.Register) {
+func (c *Coordinator) runWorker(sock *socket, reg signal.Register, pod string) {
 	w := c.newWorkerLink(reg, sock)
 	log := c.log.With("worker", w.id, "name", w.name)
+	if pod != "" {
+		w.pod, w.invites, log = pod, signal.InviteKey(c.cfg.Secret), log.With("pod", pod)
+	}
 	if old := c.registry.addWorker(w, reg.Library, reg.Rooms); old != nil {
 		old.sock.cut(closeReplaced, "the worker connected again")
 	}

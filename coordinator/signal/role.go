@@ -44,7 +44,7 @@ type Register struct {
 	Zone       string   `json:"zone,omitempty"`
 	MAC        string   `json:"mac,omitempty"`   // see Challenge; may be left out beside a Token
 	Token      string   `json:"token,omitempty"` // of the worker's service account in Kubernetes, a JWT (RFC 7519)
-	MediaAddrs []string `json:"mediaAddrs"` // ip:port where its media can be reached, for the gate's admission
+	MediaAddrs []string `json:"mediaAddrs"`      // ip:port where its media can be reached, for the gate's admission
 	// Probe is the URL by which browsers measure the way to the worker's zone,
 	// like "https://eu.example.org/echo"; "" = it cannot be measured.
 	Probe   string `json:"probe,omitempty"`

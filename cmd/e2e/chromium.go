@@ -34,13 +34,26 @@ var ErrNoChromium = errors.New("e2e: no /usr/bin/chromium; install the package c
 
 // StartBrowser starts Chromium with a fresh profile in dir.
 func StartBrowser(ctx context.Context, dir string) (*Browser, error) {
+	path, err := chromium()
+	if err != nil {
+		return nil, err
+	}
+	return startBrowser(ctx, path, dir)
+}
+
+// chromium is the path of the program.
+func chromium() (string, error) {
 	path := os.Getenv("CLOUDRETRO_CHROMIUM")
 	if path == "" {
 		path = "/usr/bin/chromium"
 	}
 	if _, err := os.Stat(path); err != nil {
-		return nil, ErrNoChromium
+		return "", ErrNoChromium
 	}
+	return path, nil
+}
+
+func startBrowser(ctx context.Context, path, dir string) (*Browser, error) {
 	opts := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.NoSandbox,
 	}

@@ -68,7 +68,7 @@
       if (s.type !== 'transport' || !s.selectedCandidatePairId) continue;
       const pair = stats.get(s.selectedCandidatePairId);
       const local = stats.get(pair.localCandidateId), remote = stats.get(pair.remoteCandidateId);
-      return { local: local.candidateType, relay: local.relayProtocol ?? '', url: local.url ?? '', remote: remote.candidateType, remotePort: remote.port };
+      return { local: local.candidateType, relay: local.relayProtocol ?? '', url: local.url ?? '', remote: remote.candidateType, address: remote.address ?? '', port: remote.port };
     }
     return null;
   };

@@ -8,6 +8,8 @@ import (
 // pair of candidates, as probe.js reports it.
 type pair struct {
 	Local, Relay, URL, Remote string
+	Address                   string // of the other side
+	Port                      float64
 }
 
 // TestRoles plays with one process per role, directly and through the gate.

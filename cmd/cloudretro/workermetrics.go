@@ -22,6 +22,9 @@ func workerMetrics(w *worker.Worker) prometheus.Collector {
 		}),
 		gauge("worker_places", "Games at once.", func(s worker.Status) int { return s.Places }),
 		gauge("worker_places_free", "Places that are neither taken nor held.", func(s worker.Status) int { return s.Free }),
+		gauge("worker_places_used_ratio", "Places that are taken or held, of all: what the workers are scaled by.", func(s worker.Status) float64 {
+			return float64(s.Places-s.Free) / float64(max(s.Places, 1))
+		}),
 		gauge("worker_places_held", "Places that wait for their start.", func(s worker.Status) int { return s.Held }),
 		gauge("worker_requests_standing", "Players that wait for a place here; one may wait at several workers.", func(s worker.Status) int { return s.Standing }),
 		gauge("worker_frames_late_ratio", "Frames that began too late, of those of the last while.", func(s worker.Status) float64 { return float64(s.Late) / 1000 }),

@@ -67,7 +67,7 @@ func TestMetricsOfAWorker(t *testing.T) {
 		`cloudretro_media_frame_seconds_bucket{le="0.00025"} 0`, `cloudretro_socket_segments_bucket{le="64"} 0`,
 		`cloudretro_socket_dropped_total{cause="congested"} 0`, `cloudretro_socket_open{segmentation="`, "cloudretro_worker_rooms 0\n",
 		`cloudretro_worker_state{state="ready"} 1`, `cloudretro_worker_state{state="overloaded"} 0`, "cloudretro_worker_places_held 0\n",
-		"cloudretro_worker_requests_standing 0\n", "cloudretro_worker_frames_late_ratio 0\n", "cloudretro_worker_places_free ",
+		"cloudretro_worker_requests_standing 0\n", "cloudretro_worker_places_used_ratio 0\n", "cloudretro_worker_frames_late_ratio 0\n", "cloudretro_worker_places_free ",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("/metrics lacks %q", want)

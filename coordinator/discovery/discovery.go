@@ -1,6 +1,7 @@
-// Package discovery says where coordinators are: at addresses that somebody
-// wrote down, of which names are looked up again and again. It connects to
-// nothing; package uplink does.
+// Package discovery says where the others are: coordinators at addresses that
+// somebody wrote down, of which names are looked up again and again; and in
+// Kubernetes all roles, as the API server knows them. It connects to none of
+// them; package uplink does.
 package discovery
 
 import (

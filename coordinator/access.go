@@ -22,10 +22,11 @@ const (
 // WebSocket when it has ended, if Config.AccessLog says so. Nothing of a query,
 // a header or a body is in it, so that no token is.
 func (c *Coordinator) logged(next http.Handler) http.Handler {
-	if !c.cfg.AccessLog {
-		return next
-	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if !c.now().accessLog {
+			next.ServeHTTP(rw, r)
+			return
+		}
 		begin := time.Now()
 		line := c.log.With("method", cut(r.Method, maxLoggedMethod), "path", loggedPath(r.URL.Path), "from", loggedFrom(r))
 		if user := c.door.User(r); user != nil {

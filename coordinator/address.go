@@ -42,12 +42,12 @@ func addressOf(r *http.Request) address {
 // crowd counts what each address holds, up to a limit. Its methods may be
 // called concurrently.
 type crowd struct {
-	limit int
+	limit bound
 	mu    sync.Mutex
 	held  map[address]int
 }
 
-func newCrowd(limit int) *crowd { return &crowd{limit: limit, held: map[address]int{}} }
+func newCrowd(limit bound) *crowd { return &crowd{limit: limit, held: map[address]int{}} }
 
 // enter counts one more in, unless there are too many.
 func (c *crowd) enter(a address) bool {
@@ -56,7 +56,7 @@ func (c *crowd) enter(a address) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.held[a] >= c.limit {
+	if c.held[a] >= c.limit() {
 		return false
 	}
 	c.held[a]++

@@ -58,7 +58,7 @@ func addr(ip string) address {
 }
 
 func TestCrowdOfAddresses(t *testing.T) {
-	c, a, b := newCrowd(2), addr("203.0.113.1"), addr("203.0.113.2")
+	c, a, b := newCrowd(always(2)), addr("203.0.113.1"), addr("203.0.113.2")
 	for i, want := range []bool{true, true, false} {
 		if c.enter(a) != want {
 			t.Errorf("the answer to enter %d is not %v", i, want)
@@ -90,7 +90,7 @@ const startBurst = 30
 
 func TestBudgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, a := newBudgets(30), addr("203.0.113.1")
+		b, a := newBudgets(always(30)), addr("203.0.113.1")
 		took := 0
 		for b.take(a, 1, time.Now()) {
 			took++

@@ -38,7 +38,7 @@ type browser struct {
 // serveBrowser is /ws.
 func (c *Coordinator) serveBrowser(rw http.ResponseWriter, r *http.Request) {
 	host, from, user := hostName(r.Host), addressOf(r), c.door.User(r)
-	c.serveSocket(rw, r, &c.pages, func(ctx context.Context, sock *socket) {
+	c.serveSocket(rw, r, c.pages, func(ctx context.Context, sock *socket) {
 		b := &browser{
 			c: c, sock: sock, host: host, from: from, bucket: newBucket(pageRate, pageBurst, time.Now()),
 			user: user, stranger: user == nil && c.door.Required(),
@@ -73,7 +73,7 @@ func (b *browser) run(ctx context.Context) {
 // hello greets the page. A stranger gets no credentials for the gates.
 func (b *browser) hello() signal.Hello {
 	id, token := b.c.sessions.hello(b.session)
-	h := signal.Hello{Session: id, Token: token, ICEServers: []signal.ICEServer{}, Alternates: b.c.cfg.Alternates, User: b.user}
+	h := signal.Hello{Session: id, Token: token, ICEServers: []signal.ICEServer{}, Alternates: b.c.now().alternates, User: b.user}
 	if !b.stranger {
 		h.ICEServers = b.c.iceServers(id, b.host)
 	}

@@ -12,14 +12,14 @@ const joinCost = 0.2
 // much at once, and a loop cannot keep us or the workers busy. Its methods may be
 // called concurrently.
 type budgets struct {
-	rate, burst float64 // a second, and at once
-	mu          sync.Mutex
-	byAddress   map[address]*bucket
+	perMinute bound // and at once
+	mu        sync.Mutex
+	byAddress map[address]*bucket
 }
 
 // newBudgets are budgets of so much in a minute, be it at once.
-func newBudgets(perMinute int) *budgets {
-	return &budgets{rate: float64(perMinute) / 60, burst: float64(perMinute), byAddress: map[address]*bucket{}}
+func newBudgets(perMinute bound) *budgets {
+	return &budgets{perMinute: perMinute, byAddress: map[address]*bucket{}}
 }
 
 // take takes cost from the budget of an address, or answers false.
@@ -29,10 +29,14 @@ func (b *budgets) take(a address, cost float64, now time.Time) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.byAddress[a] == nil {
-		b.byAddress[a] = newBucket(b.rate, b.burst, now)
+	burst := float64(b.perMinute())
+	one := b.byAddress[a]
+	if one == nil {
+		one = newBucket(burst/60, burst, now)
+		b.byAddress[a] = one
 	}
-	return b.byAddress[a].take(cost, now)
+	one.rate, one.burst = burst/60, burst // as it is now
+	return one.take(cost, now)
 }
 
 // sweep forgets who has not asked for so long that the budget is whole again.
@@ -40,7 +44,7 @@ func (b *budgets) sweep(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for a, one := range b.byAddress {
-		if now.Sub(one.last).Seconds()*b.rate >= b.burst {
+		if now.Sub(one.last).Seconds()*one.rate >= one.burst {
 			delete(b.byAddress, a)
 		}
 	}

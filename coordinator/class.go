@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -22,27 +23,28 @@ const (
 // class is a kind of socket: who may open how many, and what each may take.
 type class struct {
 	upgrader websocket.Upgrader
-	slots    chan struct{} // one per open socket
-	crowd    *crowd        // by address
-	limit    int           // bytes of a message
-	queue    int           // messages to be written
+	sockets  bound        // how many may be open
+	open     atomic.Int64 // how many are; Coordinator.gate guards what is added
+	crowd    *crowd       // by address
+	limit    int          // bytes of a message
+	queue    int          // messages to be written
 	pace     pace
 }
 
 // newClass is of pages: their network may be away for a while.
-func newClass(sockets, perAddress, limit, queue int, allow func(*http.Request) bool) class {
-	return class{
+func newClass(sockets, perAddress bound, limit, queue int, allow func(*http.Request) bool) *class {
+	return &class{
 		upgrader: websocket.Upgrader{
 			HandshakeTimeout: handshakeTimeout, ReadBufferSize: readBuffer,
 			WriteBufferSize: writeBuffer, WriteBufferPool: &sync.Pool{}, CheckOrigin: allow,
 		},
-		slots: make(chan struct{}, sockets), crowd: newCrowd(perAddress), limit: limit, queue: queue,
+		sockets: sockets, crowd: newCrowd(perAddress), limit: limit, queue: queue,
 		pace: pace{ping: 20 * time.Second, patience: 45 * time.Second},
 	}
 }
 
 // newRoles is of workers and gates: what is gone must be missed within 10 s.
-func newRoles(sockets int) class {
+func newRoles(sockets bound) *class {
 	k := newClass(sockets, sockets, signal.MaxInternal, roleQueue, allowNone)
 	k.pace = pace{ping: 3 * time.Second, patience: 8 * time.Second}
 	return k
@@ -102,19 +104,15 @@ func (c *Coordinator) recovered() {
 func (c *Coordinator) enter(k *class) bool {
 	c.gate.Lock()
 	defer c.gate.Unlock()
-	if c.closing {
+	if c.closing || k.open.Load() >= int64(k.sockets()) {
 		return false
 	}
-	select {
-	case k.slots <- struct{}{}:
-		c.sockets.Add(1)
-		return true
-	default:
-		return false
-	}
+	k.open.Add(1)
+	c.sockets.Add(1)
+	return true
 }
 
 func (c *Coordinator) exit(k *class) {
-	<-k.slots
+	k.open.Add(-1)
 	c.sockets.Done()
 }

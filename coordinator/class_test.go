@@ -15,7 +15,7 @@ func TestPagesDoNotCrowdOutWorkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.pages = newClass(1, 9, signal.MaxMessage, pageQueue, func(*http.Request) bool { return true })
+	c.pages = newClass(always(1), always(9), signal.MaxMessage, pageQueue, func(*http.Request) bool { return true })
 	d := run(t, c)
 	p := d.page()
 	conn, response, err := websocket.DefaultDialer.Dial(d.url("ws", "/ws"), nil)
@@ -30,6 +30,6 @@ func TestPagesDoNotCrowdOutWorkers(t *testing.T) {
 	w := d.worker(nil)
 	p.plays(w)
 	p.close()
-	until(t, "a free place", func() bool { return len(c.pages.slots) == 0 })
+	until(t, "a free place", func() bool { return c.pages.open.Load() == 0 })
 	d.page()
 }

@@ -32,7 +32,7 @@ type Config struct {
 	// TURNSecrets are shared with the gates: credentials are minted with the
 	// first, a gate may prove itself with any. None means one derived from
 	// Secret (see credential.Derive and credential.LabelTURN). See also
-	// Coordinator.SetTURNSecrets.
+	// Coordinator.Reconfigure.
 	TURNSecrets []string
 	// ICEServers are told to browsers besides the gates that are connected.
 	ICEServers []signal.ICEServer
@@ -57,6 +57,9 @@ type Config struct {
 	TrustedProxies []string
 	// Limits bound what strangers may ask for; of zero values the default counts.
 	Limits Limits
+	// DrainGrace is how long Run goes on as before when it is told to end: load
+	// balancers learn late that nobody should be sent here any more.
+	DrainGrace time.Duration
 	// AccessLog has every request logged, without what must stay secret.
 	AccessLog bool
 	// Logger receives what happens; nil means silence.

@@ -16,8 +16,10 @@ const (
 
 // bound puts the bounds on a listener: those of connections and of sockets.
 func (c *Coordinator) bound(l net.Listener) *bounded {
-	limits := c.cfg.Limits
-	return newBounded(l, limits.Pages+limits.Roles+maxConnections, limits.PagesPerAddress+maxConnectionsEach, &c.refused)
+	return newBounded(l, func() int {
+		limits := c.now().limits
+		return limits.Pages + limits.Roles + maxConnections
+	}, func() int { return c.now().limits.PagesPerAddress + maxConnectionsEach }, &c.refused)
 }
 
 // bounded is a listener that closes what is over the bounds at once, before a
@@ -26,13 +28,13 @@ func (c *Coordinator) bound(l net.Listener) *bounded {
 type bounded struct {
 	net.Listener
 	crowd   *crowd
-	limit   int64
+	limit   bound
 	open    atomic.Int64
 	refused *atomic.Uint64
 }
 
-func newBounded(l net.Listener, limit, perAddress int, refused *atomic.Uint64) *bounded {
-	return &bounded{Listener: l, crowd: newCrowd(perAddress), limit: int64(limit), refused: refused}
+func newBounded(l net.Listener, limit, perAddress bound, refused *atomic.Uint64) *bounded {
+	return &bounded{Listener: l, crowd: newCrowd(perAddress), limit: limit, refused: refused}
 }
 
 // Accept implements net.Listener.
@@ -43,7 +45,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		from := dialedFrom(conn.RemoteAddr())
-		if b.open.Add(1) <= b.limit && b.crowd.enter(from) {
+		if b.open.Add(1) <= int64(b.limit()) && b.crowd.enter(from) {
 			return &boundedConn{Conn: conn, exit: sync.OnceFunc(func() {
 				b.crowd.exit(from)
 				b.open.Add(-1)

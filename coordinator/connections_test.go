@@ -67,7 +67,7 @@ func taken(t *testing.T, b *bounded) []net.Conn {
 func TestConnectionsOfAnAddress(t *testing.T) {
 	var refused atomic.Uint64
 	l := &callers{}
-	b := newBounded(l, 100, 2, &refused)
+	b := newBounded(l, always(100), always(2), &refused)
 	first := l.call("192.88.99.1:1", 3)
 	l.call("192.88.99.2:1", 1)
 	l.call("[2a00:db8::1]:1", 2)
@@ -95,7 +95,7 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 func TestConnectionsInAll(t *testing.T) {
 	var refused atomic.Uint64
 	l := &callers{}
-	b := newBounded(l, 3, 2, &refused)
+	b := newBounded(l, always(3), always(2), &refused)
 	l.call("10.0.0.1:1", 5)
 	conns := taken(t, b)
 	if len(conns) != 3 || refused.Load() != 2 {

@@ -23,7 +23,6 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/api"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/coordinator/signin"
-	"github.com/cloudretro/cloudretro/turn/credential"
 )
 
 // Bounds of the HTTP server.
@@ -54,15 +53,15 @@ type Coordinator struct {
 	queue    *queue // who waits here for a place
 	board    *board // and elsewhere
 
-	pages, roles class // of sockets
+	pages, roles *class // of sockets
 	strangers    *strangers
 	budgets      *budgets // of starts
 	questions    *budgets // to the API
 	stats        *stats
 	seldom       seldom // what is logged seldom
-	proxies      proxies
 	door         *signin.Door
-	turnSecrets  atomic.Pointer[[]string] // read-only
+	current      atomic.Pointer[settings]
+	life         life
 
 	gate     sync.Mutex // guards closing against new sockets
 	closing  bool
@@ -76,11 +75,7 @@ func New(cfg Config) (*Coordinator, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
-	allowed, err := newOrigins(cfg.Origins, cfg.Alternates...)
-	if err != nil {
-		return nil, fmt.Errorf("coordinator: %w", err)
-	}
-	proxies, err := newProxies(cfg.TrustedProxies)
+	current, err := cfg.settings()
 	if err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
@@ -92,25 +87,34 @@ func New(cfg Config) (*Coordinator, error) {
 	registry := newRegistry()
 	c := &Coordinator{
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
-		registry: registry, proxies: proxies,
-		pages:     newClass(cfg.Limits.Pages, cfg.Limits.PagesPerAddress, signal.MaxMessage, pageQueue, allowed.allow),
-		roles:     newRoles(cfg.Limits.Roles),
-		strangers: newStrangers(maxStrangers, maxStrangerEach), budgets: newBudgets(cfg.Limits.StartsPerMinute),
-		questions: newBudgets(cfg.Limits.RequestsPerMinute), stats: stats,
+		registry: registry, strangers: newStrangers(maxStrangers, maxStrangerEach), stats: stats,
 	}
+	c.current.Store(current)
+	c.life.init()
+	c.limit()
 	if c.door, err = signin.New(cfg.signIn(c.refuseSignIn)); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	c.board, c.queue = newBoard(c.id), newQueue(c)
 	c.sessions = newSessions(cfg.SessionSecret, registry, c.queue)
-	c.turnSecrets.Store(&cfg.TURNSecrets)
 	if err := c.listen(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	return c, nil
 }
 
-// complete fills in defaults and refuses what cannot work.
+// limit puts the bounds of the settings, which may change, on what strangers ask for.
+func (c *Coordinator) limit() {
+	c.pages = newClass(
+		func() int { return c.now().limits.Pages }, func() int { return c.now().limits.PagesPerAddress },
+		signal.MaxMessage, pageQueue, c.allows,
+	)
+	c.roles = newRoles(func() int { return c.now().limits.Roles })
+	c.budgets = newBudgets(func() int { return c.now().limits.StartsPerMinute })
+	c.questions = newBudgets(func() int { return c.now().limits.RequestsPerMinute })
+}
+
+// complete fills in defaults and refuses what cannot work, but for the settings.
 func (cfg *Config) complete() error {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
@@ -120,29 +124,6 @@ func (cfg *Config) complete() error {
 	}
 	if cfg.SessionSecret == "" {
 		cfg.SessionSecret = cfg.Secret
-	}
-	if len(cfg.Alternates) > signal.MaxURLs {
-		return fmt.Errorf("more than %d alternates", signal.MaxURLs)
-	}
-	if err := cfg.Limits.complete(); err != nil {
-		return err
-	}
-	if len(cfg.TURNSecrets) == 0 {
-		cfg.TURNSecrets = []string{credential.Derive(cfg.Secret, credential.LabelTURN)}
-	}
-	if err := checkSecrets(cfg.TURNSecrets); err != nil {
-		return err
-	}
-	if cfg.CredentialTTL == 0 {
-		cfg.CredentialTTL = defaultCredentialTTL
-	}
-	if cfg.CredentialTTL < time.Minute {
-		return fmt.Errorf("a TURN credential's life of %s is under a minute", cfg.CredentialTTL)
-	}
-	for _, s := range cfg.ICEServers {
-		if err := s.Validate(); err != nil {
-			return fmt.Errorf("webrtc.iceServers: %w", err)
-		}
 	}
 	if cfg.Web == nil {
 		return errors.New("no page to serve")
@@ -176,20 +157,24 @@ func (c *Coordinator) refuseSignIn(cause string) {
 // Addr is the address that the listener is bound to.
 func (c *Coordinator) Addr() net.Addr { return c.listener.Addr() }
 
-// Run serves until ctx ends (nil) or serving fails. It returns after the last
-// connection and goroutine ended, and may be called once.
+// Run serves until ctx ends (nil) or serving fails: when ctx ends it goes on for
+// Config.DrainGrace, then pages are told to turn to another coordinator. It
+// returns after the last connection and goroutine ended, and may be called once.
 func (c *Coordinator) Run(ctx context.Context) error {
-	g, ctx := errgroup.WithContext(ctx)
+	told := ctx
+	serving, stop := context.WithCancel(context.WithoutCancel(told))
+	defer stop()
+	g, ctx := errgroup.WithContext(serving)
 	roles, leave := context.WithCancel(context.WithoutCancel(ctx)) // workers hear what is given up at the end
 	defer leave()
-	server := c.server(ctx, c.proxies.only(c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx, roles))))))
+	server := c.server(ctx, c.believed(c.logged(secure(c.cfg.TLS.HSTS, c.straight(c.routes(ctx, roles))))))
 	g.Go(func() error { return serve(server, c.listener) })
 	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {
 		g.Go(func() error { return c.source.Run(ctx) })
 	}
 	if c.plain != nil {
-		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.proxies.only(c.logged(c.plainRoutes()))) })
+		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.believed(c.logged(c.plainRoutes()))) })
 	}
 	if c.local != nil {
 		g.Go(func() error { return c.serveBeside(ctx, c.local, c.addRoleRoutes(roles, http.NewServeMux())) })
@@ -199,7 +184,8 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		return nil
 	})
 	g.Go(func() error {
-		<-ctx.Done()
+		c.linger(told, ctx)
+		stop()
 		c.queue.end()
 		leave()
 		return c.shutdown(server)

@@ -2,8 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -55,29 +53,11 @@ func (g *gateLink) tellPeers(peers func() []string) {
 	}
 }
 
-// SetTURNSecrets replaces Config.TURNSecrets. Gates that are connected stay. It
-// may be called at any time.
-func (c *Coordinator) SetTURNSecrets(secrets []string) error {
-	if err := checkSecrets(secrets); err != nil {
-		return fmt.Errorf("coordinator: %w", err)
-	}
-	own := slices.Clone(secrets)
-	c.turnSecrets.Store(&own)
-	return nil
-}
-
-func checkSecrets(secrets []string) error {
-	if len(secrets) == 0 || slices.Contains(secrets, "") {
-		return errors.New("a secret shared with the gates is empty; set secrets.turn or secrets.worker")
-	}
-	return nil
-}
-
 // provesGate says whether a gate knows one of the secrets; all are tried
 // whichever fits.
 func (c *Coordinator) provesGate(nonce string, gate signal.Proof) bool {
 	fits := false
-	for _, secret := range *c.turnSecrets.Load() {
+	for _, secret := range c.now().turnSecrets {
 		fits = signal.CheckMAC(secret, nonce, signal.RoleGate, gate.ID, gate.MAC) || fits
 	}
 	return fits
@@ -128,13 +108,13 @@ func (c *Coordinator) runGate(sock *socket, gate signal.Gate) {
 	log.Info("gate left", "cause", cause)
 }
 
-// iceServers are what a browser that reached us as host is told: the gates,
-// with credentials for its session, and those of the configuration.
+// iceServers are what a browser that reached us as host is told: the gates, with
+// credentials for its session, and those of the configuration.
 func (c *Coordinator) iceServers(session, host string) []signal.ICEServer {
 	servers := []signal.ICEServer{}
 	for _, urls := range c.registry.gateURLs() {
 		urls = withHost(urls, host)
-		username, password, err := credential.Mint((*c.turnSecrets.Load())[0], session, c.cfg.CredentialTTL, time.Now())
+		username, password, err := credential.Mint(c.now().turnSecrets[0], session, c.now().credentialTTL, time.Now())
 		if err != nil {
 			c.log.Error("no TURN credential", "cause", err)
 			break
@@ -143,13 +123,13 @@ func (c *Coordinator) iceServers(session, host string) []signal.ICEServer {
 			servers = append(servers, signal.ICEServer{URLs: urls, Username: username, Credential: password})
 		}
 	}
-	servers = append(servers, c.cfg.ICEServers...)
+	servers = append(servers, c.now().iceServers...)
 	return servers[:min(len(servers), signal.MaxICEServers)]
 }
 
 // withHost puts host where a TURN URL has none; without a host such URLs are
-// left out. "localhost" becomes an address, as browsers may take it for ::1
-// only, where a gate need not listen.
+// left out, and so is what is there already. "localhost" becomes an address, as
+// browsers may take it for ::1 only, where a gate need not listen.
 func withHost(urls []string, host string) []string {
 	if host == "localhost" {
 		host = "127.0.0.1"
@@ -166,7 +146,9 @@ func withHost(urls []string, host string) []string {
 			}
 			rest = host + rest
 		}
-		full = append(full, scheme+":"+rest)
+		if u = scheme + ":" + rest; !slices.Contains(full, u) {
+			full = append(full, u)
+		}
 	}
 	return full
 }

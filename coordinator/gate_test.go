@@ -57,13 +57,13 @@ func TestTURNSecretsRotate(t *testing.T) {
 	if by := minted(); !slices.Equal(by, []string{"new", "new"}) {
 		t.Errorf("minted with %v", by)
 	}
-	for _, bad := range [][]string{nil, {}, {"a", ""}} {
-		if err := d.SetTURNSecrets(bad); err == nil {
+	for _, bad := range [][]string{{""}, {"a", ""}} {
+		if err := d.Reconfigure(Config{TURNSecrets: bad}); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}
 	next := []string{"newest", "new"}
-	if err := d.SetTURNSecrets(next); err != nil {
+	if err := d.Reconfigure(Config{TURNSecrets: next}); err != nil {
 		t.Fatal(err)
 	}
 	next[0] = "changed by the caller"

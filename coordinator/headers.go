@@ -65,7 +65,7 @@ func plainHost(host string) bool {
 // elsewhere are the sources of connect-src that only the page itself needs: the
 // other addresses of this site, and where the latency of zones is measured.
 func (c *Coordinator) elsewhere() string {
-	return sources(c.cfg.Alternates, true) + sources(c.probeOrigins(), false)
+	return sources(c.now().alternates, true) + sources(c.probeOrigins(), false)
 }
 
 // sources writes origins as sources, with their WebSockets or without. Workers

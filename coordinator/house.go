@@ -3,7 +3,6 @@ package coordinator
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -23,7 +22,7 @@ func newAPI(c *Coordinator) *api.API {
 		Coordinator: c.id, Games: func(rw http.ResponseWriter, r *http.Request) { c.registry.games.Load().serve(rw, r) },
 		Directory: h, Lobby: h, Operator: h, Hosts: h, Gatekeeper: h,
 		Allow:   func(r *http.Request) bool { return c.questions.take(addressOf(r), 1, time.Now()) },
-		Ready:   c.Ready,
+		Ready:   c.stopping,
 		Refused: c.stats.refuse,
 		Did: func(by signal.User, what, id string) {
 			c.log.Info("done by an admin", "what", what, "id", id, "user", by.ID, "name", by.Name)
@@ -194,16 +193,3 @@ func askFor[T any, P interface {
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
-
-var errStopping = errors.New("is stopping")
-
-// Ready says why nobody should be sent here any more, nil for no reason. It may
-// be called at any time.
-func (c *Coordinator) Ready() error {
-	c.gate.Lock()
-	defer c.gate.Unlock()
-	if c.closing {
-		return errStopping
-	}
-	return nil
-}

@@ -321,17 +321,6 @@ func TestAPIIsLimitedByAddress(t *testing.T) {
 	}
 }
 
-func TestReadyUntilItStops(t *testing.T) {
-	d := start(t, nil)
-	if err := d.Ready(); err != nil {
-		t.Error(err)
-	}
-	d.stop()
-	if d.Ready() == nil {
-		t.Error("ready after its end")
-	}
-}
-
 // TestPagesAreReadOnly: what is not of the API is only read.
 func TestPagesAreReadOnly(t *testing.T) {
 	d := start(t, nil)

@@ -84,7 +84,7 @@ func BenchmarkIdlePage(b *testing.B) {
 		for _, conn := range conns {
 			conn.Close()
 		}
-		for len(c.pages.slots) > 0 {
+		for c.pages.open.Load() > 0 {
 			runtime.Gosched()
 		}
 		b.StartTimer()

@@ -59,7 +59,7 @@ func (d *door) mute(change func(*signal.Register)) (id string) {
 
 // Roles are missed within 10 s.
 func TestRolePace(t *testing.T) {
-	if p := newRoles(1).pace; p.patience > 9*time.Second || p.patience < 2*p.ping || silentAfter >= p.patience {
+	if p := newRoles(always(1)).pace; p.patience > 9*time.Second || p.patience < 2*p.ping || silentAfter >= p.patience {
 		t.Errorf("%+v", p)
 	}
 }

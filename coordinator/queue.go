@@ -73,7 +73,7 @@ type queue struct {
 
 func newQueue(c *Coordinator) *queue {
 	return &queue{
-		c: c, kick: make(chan struct{}, 1), crowd: newCrowd(maxWaitingEach),
+		c: c, kick: make(chan struct{}, 1), crowd: newCrowd(always(maxWaitingEach)),
 		byID: map[string]*ticket{}, byOwner: map[*session]*ticket{},
 		offers: map[*workerLink]struct{}{}, missing: map[wish]time.Time{},
 	}

@@ -37,7 +37,7 @@ func (c *Coordinator) serveRole(
 ) {
 	from := addressOf(r)
 	log := c.log.With(slog.String("from", r.RemoteAddr), slog.String("path", r.URL.Path))
-	c.serveSocket(rw, r, &c.roles, func(ctx context.Context, sock *socket) {
+	c.serveSocket(rw, r, c.roles, func(ctx context.Context, sock *socket) {
 		proved, ok := c.letIn(from, sock)
 		if !ok {
 			c.stats.refuse("strangers")

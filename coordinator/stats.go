@@ -131,7 +131,7 @@ type Stats struct {
 func (c *Coordinator) Stats() Stats {
 	t := c.registry.totals()
 	return Stats{
-		Pages: len(c.pages.slots), Roles: len(c.roles.slots), Sessions: c.sessions.count(), Waiting: c.queue.length(), Gates: t.Gates,
+		Pages: int(c.pages.open.Load()), Roles: int(c.roles.open.Load()), Sessions: c.sessions.count(), Waiting: c.queue.length(), Gates: t.Gates,
 		Workers: t.Workers, Rooms: t.Rooms, Players: t.Players, Viewers: t.Viewers, Browsers: t.Sessions,
 		Places: t.Places, Free: t.Free, LateAnswers: t.LateAnswers, Libraries: t.Libraries, LibrariesWanted: t.LibrariesWanted,
 		Refused: c.stats.refusals(), Grant: c.stats.grants.read(), Signaling: c.stats.latencies.read(),

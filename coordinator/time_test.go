@@ -13,9 +13,10 @@ import (
 func bare() *Coordinator {
 	c := &Coordinator{
 		cfg: Config{Secret: secret, SessionSecret: secret}, id: signal.NewID(), log: slog.New(slog.DiscardHandler),
-		registry: newRegistry(), stats: newStats(), budgets: newBudgets(30),
+		registry: newRegistry(), stats: newStats(), budgets: newBudgets(always(30)),
+		pages: newClass(always(9), always(9), 1, 1, nil), roles: newRoles(always(9)),
 	}
-	c.turnSecrets.Store(&[]string{secret})
+	c.current.Store(&settings{turnSecrets: []string{secret}, credentialTTL: defaultCredentialTTL})
 	c.board, c.queue = newBoard(c.id), newQueue(c)
 	c.sessions = newSessions(secret, c.registry, c.queue)
 	return c

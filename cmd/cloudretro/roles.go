@@ -16,7 +16,7 @@ import (
 // addCoordinator binds the page's port.
 func (h *house) addCoordinator() error {
 	server := h.cfg.Coordinator.Server
-	cfg := doorConfig(h.cfg)
+	cfg := h.doorConfig(h.cfg)
 	cfg.Local = server.HTTPS && (h.roles.worker || h.roles.turn)
 	cfg.Web, cfg.Logger = web.Files(), h.log.With("role", "coordinator")
 	key := "coordinator.server.address"
@@ -37,7 +37,7 @@ func (h *house) addCoordinator() error {
 	h.add("coordinator", c.Run, c.Close)
 	h.checks = append(h.checks, check{"coordinator", c.Ready})
 	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c), coordinatorMetrics(c))
-	h.reloads = append(h.reloads, func(next config.Config) error { return c.SetTURNSecrets(turnSecrets(next)) })
+	h.reloads = append(h.reloads, func(next config.Config) error { return c.Reconfigure(h.doorConfig(next)) })
 	h.page, h.local = pageURL(c.Addr(), server.HTTPS), ownURL(c.Addr())
 	if cfg.Local {
 		h.local = ownURL(c.LocalAddr())
@@ -46,6 +46,14 @@ func (h *house) addCoordinator() error {
 		h.page = "https://" + name + portOf(c.Addr(), server.TLS.RedirectPort)
 	}
 	return nil
+}
+
+// doorConfig is what of cfg the coordinator of this process takes, but for TLS.
+func (h *house) doorConfig(cfg config.Config) coordinator.Config {
+	if h.roles.worker {
+		cfg.Coordinator.Server.DrainGrace = 0 // nobody can play here any more
+	}
+	return doorConfig(cfg)
 }
 
 // doorConfig is what of cfg a coordinator takes, but for TLS.
@@ -63,6 +71,7 @@ func doorConfig(cfg config.Config) coordinator.Config {
 		TrustedProxies: append([]string{}, c.TrustedProxies...), // an empty list is nobody, none at all would be the default
 		SignIn:         signIn(c.SignIn),
 		Limits:         limits(c.Limits),
+		DrainGrace:     c.Server.DrainGrace,
 		AccessLog:      cfg.Log.Access,
 	}
 }

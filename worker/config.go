@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/library"
@@ -16,8 +17,10 @@ import (
 // Config is what a Worker needs. It is copied by New and may be reused.
 type Config struct {
 	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL); a
-	// host name may stand for several.
+	// host name may stand for several. There may be none if Sources find them.
 	Coordinators []string
+	// Sources find coordinators besides these.
+	Sources []discovery.Source
 	// Secret is shared with the coordinators, and TokenFile holds a token of a
 	// service account that they take in its place: a JWT, read for each
 	// connection. One of the two is required.
@@ -78,7 +81,7 @@ func (cfg *Config) complete() error {
 	if cfg.Secret == "" && cfg.TokenFile == "" {
 		return errors.New("no secret; set secrets.worker to that of the coordinator, or in Kubernetes kubernetes.token.file")
 	}
-	if len(cfg.Coordinators) == 0 {
+	if len(cfg.Coordinators)+len(cfg.Sources) == 0 {
 		return errors.New("no coordinator to join; set worker.network.coordinatorAddress")
 	}
 	if cfg.Name == "" {

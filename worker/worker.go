@@ -83,7 +83,7 @@ func newWorker(cfg Config, open openEngine) (*Worker, error) {
 	}
 	w.keeper = uplink.New(uplink.Role{
 		Path: "/ws/worker", Introduce: w.introduce, Joined: w.joined, Message: w.handle, Left: w.left, Logger: cfg.Logger,
-	}, coordinators)
+	}, append([]discovery.Source{coordinators}, cfg.Sources...)...)
 	if err := w.bind(); err != nil {
 		return nil, errors.Join(fmt.Errorf("worker: %w", err), w.Close())
 	}

@@ -118,7 +118,7 @@ func (d *door) AllocatePacketConn(string, int) (net.PacketConn, net.Addr, error)
 func (d *door) bind(announced netip.Addr, w wish) (*relay.Allocation, error) {
 	cfg := relay.AllocationConfig{
 		Local: netip.AddrPortFrom(unspecified(w.six), 0), Announced: announced,
-		Bandwidth: d.gate.cfg.MaxBandwidth / 8,
+		Bandwidth: d.gate.current.Load().bandwidth / 8,
 	}
 	if !w.even {
 		return d.Open(cfg)

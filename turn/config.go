@@ -25,7 +25,7 @@ type Config struct {
 	Realm string
 	// Secrets that credentials of clients may be minted with, the newest first;
 	// at least one, unless there are Users and no Coordinators. The gate proves
-	// itself to coordinators with one of them. See also Gate.SetCredentials.
+	// itself to coordinators with one of them. See also Gate.Reconfigure.
 	Secrets []string
 	// Users are static users besides them.
 	Users []User
@@ -91,10 +91,17 @@ func (cfg *Config) complete() error {
 	if cfg.PublicAddress != "" && !signal.ValidHost(cfg.PublicAddress) {
 		return fmt.Errorf("public address %q is neither a host name nor an IP address", cfg.PublicAddress)
 	}
+	if err := cfg.checkBandwidth(); err != nil {
+		return err
+	}
+	return cfg.completeRelay()
+}
+
+func (cfg *Config) checkBandwidth() error {
 	if cfg.MaxBandwidth < 0 || cfg.MaxBandwidth > 0 && cfg.MaxBandwidth < minBandwidth {
 		return fmt.Errorf("a bandwidth of %d bit/s carries no game; give %d or more, or 0 for no bound", cfg.MaxBandwidth, minBandwidth)
 	}
-	return cfg.completeRelay()
+	return nil
 }
 
 func (cfg *Config) credentials() Credentials { return Credentials{cfg.Secrets, cfg.Users} }

@@ -11,7 +11,7 @@ func (g *Gate) drainUntil(ctx context.Context) {
 	g.draining.Store(true)
 	g.begin()
 	defer g.drained.Store(true)
-	g.awaitEmpty(ctx, g.cfg.DrainGrace)
+	g.awaitEmpty(ctx, g.current.Load().drainGrace)
 }
 
 // awaitEmpty waits until open allocations have ended, a grace is over, or ctx

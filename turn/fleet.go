@@ -237,8 +237,9 @@ func (f *Fleet) drain(m *member) {
 	m.gate.draining.Store(true)
 	ctx, undo := context.WithCancel(context.Background())
 	m.retire = undo
+	grace := f.base.DrainGrace
 	f.work.Go(func() {
-		m.gate.awaitEmpty(ctx, f.base.DrainGrace)
+		m.gate.awaitEmpty(ctx, grace)
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if ctx.Err() == nil {

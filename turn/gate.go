@@ -54,6 +54,7 @@ type Gate struct {
 	nonces    *nonces
 	throttle  *throttle
 	quota     *quota
+	current   atomic.Pointer[settings]
 
 	draining atomic.Bool
 	drained  atomic.Bool
@@ -73,6 +74,7 @@ func New(cfg Config) (*Gate, error) {
 		keyring: newKeyring(cfg.Realm, cfg.credentials()), nonces: newNonces(), throttle: newThrottle(time.Now()),
 		quota: newQuota(cfg.MaxAllocations, cfg.MaxPerUser, cfg.MaxPerAddress), emptied: make(chan struct{}, 1),
 	}
+	g.limit(cfg)
 	g.own = newOwnAddresses(cfg.ownNames())
 	g.admission = newAdmission(cfg.Peers, g.own)
 	g.drain, g.begin = context.WithCancel(context.Background())

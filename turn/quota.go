@@ -8,9 +8,10 @@ import (
 // quota counts open allocations: in all, of each credential and of each
 // client's network. Its methods may be called concurrently.
 type quota struct {
+	mu sync.Mutex
+
 	max, perUser, perNetwork int // 0 = no bound
 
-	mu       sync.Mutex
 	all      int
 	users    map[string]int
 	networks map[netip.Addr]int
@@ -21,6 +22,13 @@ func newQuota(maximum, perUser, perNetwork int) *quota {
 		max: maximum, perUser: perUser, perNetwork: perNetwork,
 		users: map[string]int{}, networks: map[netip.Addr]int{},
 	}
+}
+
+// limit takes other bounds; what is open stays.
+func (q *quota) limit(maximum, perUser, perNetwork int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.max, q.perUser, q.perNetwork = maximum, perUser, perNetwork
 }
 
 // refuses says why one more allocation would be too many, passed if it would not.

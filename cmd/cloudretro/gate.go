@@ -20,15 +20,12 @@ func (h *house) addGate() error {
 		}
 		return errors.New("turn.listeners is empty: role turn has nothing to do; add one, or leave the role out of --role")
 	}
-	cfg, err := gateConfig(h.cfg)
+	cfg, err := h.gateConfig(h.cfg)
 	if err != nil {
 		return err
 	}
 	cfg.Coordinators = h.coordinators(orElse(t.CoordinatorAddress, h.cfg.Worker.Network.CoordinatorAddress))
 	cfg.Logger = h.log.With("role", "turn")
-	if h.roles.worker {
-		cfg.DrainGrace = 0 // the games that it would wait for end with this process
-	}
 	g, err := turn.New(cfg)
 	if err != nil {
 		return explain(err, "turn.listeners", listenerAddresses(t.Listeners), "udp")
@@ -37,9 +34,23 @@ func (h *house) addGate() error {
 	h.patience += cfg.DrainGrace
 	h.checks = append(h.checks, check{"turn", g.Ready})
 	h.metrics = append(h.metrics, gateMetrics(g), certificateMetrics("turn", g.Certificates))
-	h.reloads = append(h.reloads, func(next config.Config) error { return g.SetCredentials(gateCredentials(next)) })
+	h.reloads = append(h.reloads, func(next config.Config) error {
+		cfg, err := h.gateConfig(next)
+		if err != nil {
+			return err
+		}
+		return g.Reconfigure(cfg)
+	})
 	h.greeting = append(h.greeting, fmt.Sprintf("turn relays at %s for %s", listenerAddresses(t.Listeners), strings.Join(cfg.Coordinators, ", ")))
 	return nil
+}
+
+// gateConfig is what of cfg the gate of this process takes, without the coordinators.
+func (h *house) gateConfig(cfg config.Config) (turn.Config, error) {
+	if h.roles.worker {
+		cfg.Turn.DrainGrace = 0 // the games that it would wait for end with this process
+	}
+	return gateConfig(cfg)
 }
 
 // gateConfig is what of cfg a gate takes, without the coordinators.

@@ -225,7 +225,9 @@ func TestLeadLostAndWonAgain(t *testing.T) {
 			t.Errorf("away said %d times, back %d times:\n%s", n, m, log.text.String())
 		}
 		two.cancel()
-		<-two.ended
+		if err := <-two.ended; err != nil {
+			t.Errorf("the second ended with %v", err)
+		}
 		<-one.leads
 	})
 }

@@ -34,7 +34,11 @@ type Config struct {
 	// Secret (see credential.Derive and credential.LabelTURN). See also
 	// Coordinator.Reconfigure.
 	TURNSecrets []string
-	// ICEServers are told to browsers besides the gates that are connected.
+	// Relays, if it is not nil, says where browsers find the gates. While it knows
+	// of any, that is told to them in place of what the gates that are connected
+	// announce.
+	Relays relaySource
+	// ICEServers are told to browsers besides the gates.
 	ICEServers []signal.ICEServer
 	// CredentialTTL is the life of a TURN credential; 0 means 5 minutes. It
 	// bounds when an allocation may be made, not how long it lives.

@@ -60,6 +60,7 @@ type Coordinator struct {
 	stats        *stats
 	seldom       seldom // what is logged seldom
 	door         *signin.Door
+	relays       atomic.Pointer[[]string] // see followRelays
 	current      atomic.Pointer[settings]
 	life         life
 
@@ -172,6 +173,12 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	g.Go(func() error { return c.door.Run(ctx) })
 	if c.source != nil {
 		g.Go(func() error { return c.source.Run(ctx) })
+	}
+	if c.cfg.Relays != nil {
+		g.Go(func() error {
+			c.followRelays(ctx)
+			return nil
+		})
 	}
 	if c.plain != nil {
 		g.Go(func() error { return c.serveBeside(ctx, c.plain, c.believed(c.logged(c.plainRoutes()))) })

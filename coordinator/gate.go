@@ -112,7 +112,7 @@ func (c *Coordinator) runGate(sock *socket, gate signal.Gate) {
 // credentials for its session, and those of the configuration.
 func (c *Coordinator) iceServers(session, host string) []signal.ICEServer {
 	servers := []signal.ICEServer{}
-	for _, urls := range c.registry.gateURLs() {
+	for _, urls := range c.gateURLs() {
 		urls = withHost(urls, host)
 		username, password, err := credential.Mint(c.now().turnSecrets[0], session, c.now().credentialTTL, time.Now())
 		if err != nil {

@@ -111,6 +111,7 @@ type Stats struct {
 	Sessions     int // of pages, with and without a socket
 	Waiting      int // players that wait for a place here
 	Gates        int
+	Relays       int // URLs that Config.Relays knows
 
 	Workers         map[string]int // by state; see signal.Load, and "silent"
 	Rooms           int
@@ -134,7 +135,7 @@ func (c *Coordinator) Stats() Stats {
 		Pages: int(c.pages.open.Load()), Roles: int(c.roles.open.Load()), Sessions: c.sessions.count(), Waiting: c.queue.length(), Gates: t.Gates,
 		Workers: t.Workers, Rooms: t.Rooms, Players: t.Players, Viewers: t.Viewers, Browsers: t.Sessions,
 		Places: t.Places, Free: t.Free, LateAnswers: t.LateAnswers, Libraries: t.Libraries, LibrariesWanted: t.LibrariesWanted,
-		Refused: c.stats.refusals(), Grant: c.stats.grants.read(), Signaling: c.stats.latencies.read(),
+		Relays: len(c.relayURLs()), Refused: c.stats.refusals(), Grant: c.stats.grants.read(), Signaling: c.stats.latencies.read(),
 	}
 }
 

@@ -46,6 +46,7 @@ func coordinatorMetrics(c *coordinator.Coordinator) prometheus.Collector {
 		gauges("coordinator_workers", "Workers that are connected, by state; silent ones have not been heard of for seconds.", "state",
 			func(s stats) map[string]int { return s.Workers }),
 		gauge("coordinator_gates", "Gates that are connected.", func(s stats) int { return s.Gates }),
+		gauge("coordinator_relay_urls", "URLs by which pages find the gates of a cluster; 0 while those of connected gates are told.", func(s stats) int { return s.Relays }),
 		gauge("coordinator_rooms", "Games that run, at all workers.", func(s stats) int { return s.Rooms }),
 		gauges("coordinator_people", "Who is in rooms, at all workers.", "role", func(s stats) map[string]int {
 			return map[string]int{"player": s.Players, "viewer": s.Viewers}

@@ -105,6 +105,10 @@ func (d *door) servicePort(l *listener) corev1.ServicePort {
 		Name: portName(string(l.spec.Name)), Protocol: transportOf(l.protocol),
 		Port: l.spec.Port, TargetPort: intstr.FromInt32(int32(l.port)),
 	}
+	if l.protocol == TLS || l.protocol == DTLS { // which tells pages so, whatever the listener's name is
+		protocol := Group + "/" + l.protocol
+		p.AppProtocol = &protocol
+	}
 	if d.kind() == corev1.ServiceTypeClusterIP {
 		return p
 	}

@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// services makes the Services of Gateways and deletes those that are of none any
+// more.
+func (w *writer) services(ctx context.Context, d *draft) (all error) {
+	for _, want := range d.out.Services {
+		name := types.NamespacedName{Namespace: want.Namespace, Name: want.Name}
+		var err error
+		if is, ok := find(d.of.Services, name).(*corev1.Service); !ok {
+			_, err = w.client.CoreV1().Services(want.Namespace).Create(ctx, want, metav1.CreateOptions{})
+		} else if next := become(is, want); !equality.Semantic.DeepEqual(is, next) {
+			_, err = w.client.CoreV1().Services(want.Namespace).Update(ctx, next, metav1.UpdateOptions{})
+		} else {
+			continue
+		}
+		if err = stale(err); err != nil {
+			all = errors.Join(all, fmt.Errorf("service %s: %w", name, err))
+			continue
+		}
+		w.log.Info("service of a Gateway written", "service", name.String(), "type", want.Spec.Type)
+	}
+	for _, name := range d.out.Obsolete {
+		is, ok := find(d.of.Services, name).(*corev1.Service)
+		if !ok {
+			continue
+		}
+		err := w.client.CoreV1().Services(name.Namespace).Delete(ctx, name.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(is.UID))})
+		if err = stale(err); err != nil {
+			all = errors.Join(all, fmt.Errorf("delete service %s: %w", name, err))
+			continue
+		}
+		w.log.Info("service of a Gateway deleted", "service", name.String())
+	}
+	return all
+}
+
+// become is a Service as it is, changed to what it should be. What the API server
+// and the cloud filled in stays, and so do labels and annotations of others.
+func become(is, want *corev1.Service) *corev1.Service {
+	next := is.DeepCopy()
+	next.Labels = overlay(next.Labels, want.Labels)
+	next.Annotations = overlay(next.Annotations, want.Annotations)
+	if len(want.OwnerReferences) > 0 {
+		next.OwnerReferences = want.OwnerReferences
+	}
+	to, from := &next.Spec, want.Spec
+	to.Type, to.Selector = from.Type, from.Selector
+	if from.Type != is.Spec.Type {
+		to.LoadBalancerClass, to.ExternalTrafficPolicy, to.AllocateLoadBalancerNodePorts = from.LoadBalancerClass, from.ExternalTrafficPolicy, nil
+	}
+	if from.ExternalTrafficPolicy != "" {
+		to.ExternalTrafficPolicy = from.ExternalTrafficPolicy
+	}
+	if from.LoadBalancerClass != nil {
+		to.LoadBalancerClass = from.LoadBalancerClass // the API server refuses another one, and says so
+	}
+	to.LoadBalancerIP = from.LoadBalancerIP
+	to.Ports = nil
+	for _, port := range from.Ports {
+		to.Ports = append(to.Ports, keep(is.Spec.Ports, port, from.Type != corev1.ServiceTypeClusterIP))
+	}
+	return next
+}
+
+// keep is a port with the node port that it has been allocated.
+func keep(known []corev1.ServicePort, port corev1.ServicePort, nodePorts bool) corev1.ServicePort {
+	for _, k := range known {
+		if k.Name == port.Name && k.Protocol == port.Protocol && port.NodePort == 0 && nodePorts {
+			port.NodePort = k.NodePort
+		}
+	}
+	return port
+}
+
+// overlay is a map with the entries of another.
+func overlay(is, want map[string]string) map[string]string {
+	if len(want) == 0 {
+		return is
+	}
+	next := maps.Clone(is)
+	if next == nil {
+		next = map[string]string{}
+	}
+	maps.Copy(next, want)
+	return next
+}

@@ -37,6 +37,7 @@ func (h *house) addCoordinator() error {
 	h.add("coordinator", c.Run, c.Close)
 	h.checks = append(h.checks, check{"coordinator", c.Ready})
 	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c), coordinatorMetrics(c))
+	h.addScaler(c)
 	h.reloads = append(h.reloads, func(next config.Config) error { return c.Reconfigure(h.doorConfig(next)) })
 	h.page, h.local = pageURL(c.Addr(), server.HTTPS), ownURL(c.Addr())
 	if cfg.Local {

@@ -8,12 +8,15 @@ import (
 
 // Pods of a Deployment in a few words.
 func starting() seen { return seen{} }
+
 func free(places int) seen {
 	return seen{ready: true, worker: &Pod{State: "ready", Places: places, Free: places}}
 }
+
 func unknown(ago int) seen {
 	return seen{ready: true, unknown: time.Now().Add(-time.Duration(ago) * time.Second)}
 }
+
 func draining(games int) seen {
 	return seen{ready: true, kept: games > 0, worker: &Pod{State: stateDraining, Places: 4, Rooms: games, Sessions: games}}
 }

@@ -98,6 +98,7 @@ func (w *Worker) joined(l *uplink.Link, a signal.Accepted) {
 	if a.Invites != "" {
 		w.invites.Store(&a.Invites)
 	}
+	w.life.joined.Store(true)
 	if a.Library {
 		w.announceLibrary(l, nil)
 	}

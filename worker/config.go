@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"runtime"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/discovery"
@@ -88,13 +87,6 @@ func (cfg *Config) complete() error {
 		cfg.Name, _ = os.Hostname() // only for people
 	}
 	cfg.Name = signal.Clip(cfg.Name)
-	if cfg.MaxRooms <= 0 {
-		cfg.MaxRooms = 2 * runtime.NumCPU()
-	}
-	cfg.MaxRooms = min(cfg.MaxRooms, signal.MaxRooms)
-	if cfg.LateLimit <= 0 {
-		cfg.LateLimit = latePerMille
-	}
 	if cfg.MediaPort < 0 || cfg.MediaPort > 65535 {
 		return fmt.Errorf("%w: %d is no port", ErrMedia, cfg.MediaPort)
 	}

@@ -65,7 +65,7 @@ func (w *Worker) play(ctx context.Context, id string, title library.Title) (*run
 	spec := w.spec(title)
 	r := &running{}
 	r.Room = room.New(room.Config{
-		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.cfg.RoomGrace,
+		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.now().roomGrace,
 		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, InviteKey: w.inviteKey(),
 		Changed: func() { w.roomChanged(r.Room) },
 	})
@@ -104,9 +104,10 @@ func (w *Worker) roomChanged(r *room.Room) {
 
 // spec is what the engine must be told to play a title.
 func (w *Worker) spec(t library.Title) engine.Spec {
+	now := w.now()
 	s := engine.Spec{
 		Kind: engine.KindLibretro, Core: t.Core, Game: t.File, Builtin: t.Builtin, Options: t.Options,
-		SystemDir: w.cfg.SystemDir, SaveDir: w.cfg.SaveDir, Video: w.cfg.Video, Audio: w.cfg.Audio,
+		SystemDir: now.systemDir, SaveDir: w.cfg.SaveDir, Video: now.video, Audio: now.audio,
 	}
 	if t.Core == "" {
 		s.Kind = engine.KindTestCard

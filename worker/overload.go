@@ -75,7 +75,7 @@ func (l *lateness) second(n pace, rooms int) (late int, over bool) {
 func (w *Worker) watch(ctx context.Context) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
-	judge := lateness{limit: w.cfg.LateLimit}
+	var judge lateness
 	overloaded, told := false, w.load()
 	for {
 		select {
@@ -83,6 +83,7 @@ func (w *Worker) watch(ctx context.Context) {
 			return
 		case <-second.C:
 		}
+		judge.limit = w.now().lateLimit
 		late, over := w.judge(&judge)
 		w.late.Store(int32(late))
 		if over != overloaded {

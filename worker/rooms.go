@@ -20,11 +20,12 @@ type desk = admission.Desk[*uplink.Link]
 // rooms is the table of what is played, and of the places for it. Its methods
 // may be called from any goroutine.
 type rooms struct {
-	limit   int
 	changed func() // what coordinators are told of the places is not true any more
 	over    func() // a room has ended
 
 	mu      sync.Mutex
+	limit   int
+	retired bool // the worker has been told to end
 	desk    *desk
 	told    admission.Counts // when changed was called last
 	byID    map[string]*running
@@ -113,7 +114,26 @@ func (t *rooms) gone(l *uplink.Link) { t.decide(func(d *desk, now time.Time) { d
 // refresh says that the library has changed.
 func (t *rooms) refresh() { t.decide((*desk).Refresh) }
 
-func (t *rooms) drain(on bool) { t.decide(func(d *desk, now time.Time) { d.Drain(now, on) }) }
+// drain has the desk grant nothing, or go on; not once the worker was told to end.
+func (t *rooms) drain(on bool) {
+	t.decide(func(d *desk, now time.Time) { d.Drain(now, on || t.retired) })
+}
+
+// retire is drain for good.
+func (t *rooms) retire() {
+	t.decide(func(d *desk, now time.Time) {
+		t.retired = true
+		d.Drain(now, true)
+	})
+}
+
+// resize changes how many places there are. Rooms that are too many stay.
+func (t *rooms) resize(places int) {
+	t.decide(func(d *desk, now time.Time) {
+		t.limit = places
+		d.Resize(now, places)
+	})
+}
 
 func (t *rooms) overload(on bool) { t.decide(func(d *desk, now time.Time) { d.Overload(now, on) }) }
 

@@ -44,6 +44,8 @@ type Worker struct {
 	keeper  *uplink.Keeper
 	open    openEngine
 
+	current       atomic.Pointer[settings]
+	life          life
 	rooms         rooms
 	sessions      sessions
 	catalogue     atomic.Pointer[catalogue]
@@ -76,7 +78,8 @@ func newWorker(cfg Config, open openEngine) (*Worker, error) {
 		Builtins: builtins(), Rescan: cfg.Rescan,
 	})
 	w.catalogue.Store(newCatalogue(w.library.Games()))
-	w.rooms.init(cfg.MaxRooms, w.plays, w.announceLoad, w.announceRooms)
+	w.current.Store(cfg.settings())
+	w.rooms.init(cfg.places(), w.plays, w.announceLoad, w.announceRooms)
 	coordinators, err := discovery.New(cfg.Coordinators, cfg.Logger)
 	if err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
@@ -137,8 +140,8 @@ func (w *Worker) plays(game string) bool {
 	return ok
 }
 
-// errOver ends the group of Run's goroutines.
-var errOver = errors.New("the worker has been told to end")
+// errTold ends the group of Run's goroutines.
+var errTold = errors.New("the worker has been told to end")
 
 // Run joins the coordinators and plays until ctx ends. Then no game starts any
 // more; after Config.DrainGrace at the latest all rooms end, the browsers are
@@ -153,35 +156,22 @@ func (w *Worker) Run(ctx context.Context) error {
 	group.Go(func() error { return w.serveProbe(inner) })
 	group.Go(func() error { w.trim(inner); return nil })
 	group.Go(func() error { w.watch(inner); return nil })
-	group.Go(func() error { w.untilDrained(ctx, inner); return errOver })
+	group.Go(func() error { w.untilDrained(ctx, inner); return errTold })
 	var links sync.WaitGroup
 	links.Go(func() { w.rooms.run(linkCtx) })
 	links.Go(func() { _ = w.keeper.Run(linkCtx) }) // has no errors
-	w.log.Info("worker", "id", w.id, "media", w.media.Port(), "games", len(w.library.Games()), "rooms", w.cfg.MaxRooms)
+	w.log.Info("worker", "id", w.id, "media", w.media.Port(), "games", len(w.library.Games()), "rooms", w.rooms.counts().Places)
 	err := group.Wait()
-	if errors.Is(err, errOver) {
+	if errors.Is(err, errTold) {
 		err = nil
 	}
 	w.sessions.close()
 	w.rooms.close()
 	w.sessions.wait()
+	w.life.over.Store(true)
 	unlink()
 	links.Wait()
 	return errors.Join(err, w.Close())
-}
-
-// untilDrained returns when ctx has ended and no room is left or the time for it
-// is over, or when inner ends.
-func (w *Worker) untilDrained(ctx, inner context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-inner.Done():
-		return
-	}
-	w.rooms.drain(true)
-	inner, cancel := context.WithTimeout(inner, w.cfg.DrainGrace)
-	defer cancel()
-	w.rooms.empty(inner)
 }
 
 // settleTime is how long a start takes at the most: a game that is played at

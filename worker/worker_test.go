@@ -290,7 +290,9 @@ func TestNewErrors(t *testing.T) {
 }
 
 func TestSpec(t *testing.T) {
-	w := &Worker{cfg: Config{Video: engine.VideoSpec{Scale: 2, Profile: 2}, SystemDir: "sys", SaveDir: "save"}}
+	cfg := Config{Video: engine.VideoSpec{Scale: 2, Profile: 2}, SystemDir: "sys", SaveDir: "save"}
+	w := &Worker{cfg: cfg}
+	w.current.Store(cfg.settings())
 	s := w.spec(library.Title{Core: "c.so", File: "g.nes", Scale: 3, Options: map[string]string{"a": "b"}})
 	if s.Kind != engine.KindLibretro || s.Video.Scale != 3 || s.Game != "g.nes" || s.SaveDir != "save" || s.Video.Profile != 1 {
 		t.Errorf("spec %+v", s)

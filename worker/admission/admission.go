@@ -298,6 +298,13 @@ func (d *Desk[C]) Close(now time.Time) {
 	d.Drain(now, true)
 }
 
+// Resize changes the number of places. Rooms that are too many stay, and who
+// waits is granted what there is more.
+func (d *Desk[C]) Resize(now time.Time, places int) {
+	d.cfg.Places = places
+	d.Advance(now)
+}
+
 // Overload says that frames begin too late: nothing is granted until that is over.
 func (d *Desk[C]) Overload(now time.Time, on bool) {
 	d.overloaded = on

@@ -350,3 +350,23 @@ func BenchmarkReserve(b *testing.B) {
 		d.Cancel(now, 0, "x")
 	}
 }
+
+// Places come and go: who waits gets what there is more, and rooms that are too
+// many stay.
+func TestResize(t *testing.T) {
+	r := newRig(t, 1)
+	r.ask("a", "1", "t1", 1, true)
+	r.ask("a", "2", "t2", 2, true)
+	r.ask("b", "3", "t3", 3, true)
+	r.want("a:1 held 15s")
+	r.desk.Resize(r.now, 2)
+	r.want("a:2 held 15s")
+	r.take("t1", "room1")
+	r.take("t2", "room2")
+	r.desk.Resize(r.now, 1)
+	r.counts(Counts{Places: 1, Taken: 2, Standing: 1})
+	r.desk.End(r.now, "room1")
+	r.want()
+	r.desk.End(r.now, "room2")
+	r.want("b:3 held 15s")
+}

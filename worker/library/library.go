@@ -75,11 +75,26 @@ type Library struct {
 	cfg     Config
 	log     *slog.Logger
 	current atomic.Pointer[index]
+	cores   atomic.Pointer[cores]
+	again   chan struct{} // holds one when the cores have changed
 
 	// Of the goroutine that scans only.
 	told  map[string]string // what was logged of a path, so that it is said once
 	known map[string]verdict
 	seen  bool // the folder was there
+}
+
+// cores are what games are played with; nobody writes to them.
+type cores struct {
+	table []Core
+	dirs  []string
+}
+
+func newCores(table []Core, dirs []string) *cores {
+	if len(dirs) == 0 {
+		dirs = DefaultCoreDirs()
+	}
+	return &cores{slices.Clone(table), slices.Clone(dirs)}
 }
 
 // index is one result of a scan; nobody writes to it.
@@ -90,16 +105,24 @@ type index struct {
 
 // New makes a library that has the test card only until Scan or Run.
 func New(cfg Config) *Library {
-	if len(cfg.CoreDirs) == 0 {
-		cfg.CoreDirs = DefaultCoreDirs()
-	}
 	if cfg.Rescan <= 0 {
 		cfg.Rescan = rescan
 	}
 	cfg.Rescan = max(cfg.Rescan, minRescan)
-	l := &Library{cfg: cfg, log: cfg.Logger, told: map[string]string{}, known: map[string]verdict{}}
+	l := &Library{cfg: cfg, log: cfg.Logger, again: make(chan struct{}, 1), told: map[string]string{}, known: map[string]verdict{}}
+	l.cores.Store(newCores(cfg.Cores, cfg.CoreDirs))
 	l.current.Store(newIndex([]Title{testCard()}))
 	return l
+}
+
+// Reconfigure takes other cores, and other folders of them, in place of those of
+// Config; Run looks at the games again at once.
+func (l *Library) Reconfigure(table []Core, dirs []string) {
+	l.cores.Store(newCores(table, dirs))
+	select {
+	case l.again <- struct{}{}:
+	default: // it is going to
+	}
 }
 
 func testCard() Title {
@@ -140,6 +163,7 @@ func (l *Library) Run(ctx context.Context, changed func()) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-l.again:
 		case <-time.After(wait):
 		}
 		start := time.Now()
@@ -153,13 +177,13 @@ func (l *Library) Run(ctx context.Context, changed func()) error {
 // Scan looks at the folder once and says whether anything changed. It may not
 // be called beside Run or itself.
 func (l *Library) Scan() bool {
-	s := scan{lib: l, told: map[string]string{}, known: map[string]verdict{}, cores: map[string]string{}}
+	s := scan{lib: l, with: l.cores.Load(), told: map[string]string{}, known: map[string]verdict{}, cores: map[string]string{}}
 	titles := append([]Title{testCard()}, s.builtins()...)
 	titles = append(titles, s.files()...)
 	l.told, l.known = s.told, s.known
 	next := newIndex(titles)
 	same := maps.EqualFunc(next.titles, l.current.Load().titles, func(a, b Title) bool {
-		return a.Game == b.Game && a.Core == b.Core && a.File == b.File && a.Builtin == b.Builtin
+		return a.Game == b.Game && a.Core == b.Core && a.File == b.File && a.Builtin == b.Builtin && a.Scale == b.Scale && maps.Equal(a.Options, b.Options)
 	})
 	if same {
 		return false

@@ -388,3 +388,31 @@ func TestCores(t *testing.T) {
 		t.Errorf("default folders %v", DefaultCoreDirs())
 	}
 }
+
+// Other cores are taken while the library runs, at once.
+func TestReconfigure(t *testing.T) {
+	s := newShelf(t, map[string][]byte{"a.nes": nesFile(), "b.gb": gbFile()}, func(c *Config) { c.Rescan = time.Hour })
+	s.Scan()
+	s.want("a:nes", "b:gb", "comet:nes")
+	dirs := s.cores.Load().dirs
+	ctx, cancel := context.WithCancel(t.Context())
+	changed, done := make(chan struct{}), make(chan error, 1)
+	go func() { done <- s.Run(ctx, func() { changed <- struct{}{} }) }()
+	table := []Core{{System: "gb", Lib: "gambatte_libretro", Extensions: []string{"gb"}, Players: 1}}
+	s.Reconfigure(table, dirs)
+	<-changed
+	table[0].Scale = 4 // the caller's own
+	s.want("b:gb")
+	s.Reconfigure([]Core{{System: "gb", Lib: "gambatte_libretro", Extensions: []string{"gb"}, Players: 1, Scale: 3, Options: map[string]string{"a": "b"}}}, dirs)
+	<-changed
+	if b, _ := s.Find("b"); b.Scale != 3 || b.Options["a"] != "b" {
+		t.Errorf("title %+v", b)
+	}
+	s.Reconfigure(table, []string{t.TempDir()})
+	<-changed
+	s.want()
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}

@@ -23,6 +23,7 @@ type verdict struct {
 // scan is one look at everything.
 type scan struct {
 	lib     *Library
+	with    *cores
 	told    map[string]string // replaces Library.told
 	known   map[string]verdict
 	cores   map[string]string // path by Lib
@@ -50,11 +51,11 @@ func (s *scan) note(log func(string, ...any), what, path, reason string) {
 func (s *scan) builtins() []Title {
 	var out []Title
 	for _, b := range s.lib.cfg.Builtins {
-		i := slices.IndexFunc(s.lib.cfg.Cores, func(c Core) bool { return c.System == b.Game.System })
+		i := slices.IndexFunc(s.with.table, func(c Core) bool { return c.System == b.Game.System })
 		if i < 0 {
 			continue
 		}
-		core := s.lib.cfg.Cores[i]
+		core := s.with.table[i]
 		if path := s.core(core.Lib); path != "" {
 			out = append(out, Title{Game: b.Game, Core: path, Builtin: b.ID, Scale: core.Scale, Options: core.Options})
 		}
@@ -131,14 +132,14 @@ func (s *scan) visit(games *[]found, path string, d fs.DirEntry, err error) erro
 // one, else by its extension. A file whose extension no system has is no game.
 func (s *scan) system(rel string) (Core, bool) {
 	ext := extension(rel)
-	byExt := slices.IndexFunc(s.lib.cfg.Cores, func(c Core) bool {
+	byExt := slices.IndexFunc(s.with.table, func(c Core) bool {
 		return slices.ContainsFunc(c.Extensions, func(e string) bool { return strings.EqualFold(e, ext) })
 	})
 	if byExt < 0 {
 		return Core{}, false
 	}
 	for dir := filepath.Dir(rel); dir != "."; dir = filepath.Dir(dir) {
-		for _, c := range s.lib.cfg.Cores {
+		for _, c := range s.with.table {
 			folder := c.Folder
 			if folder == "" {
 				folder = c.System
@@ -148,7 +149,7 @@ func (s *scan) system(rel string) (Core, bool) {
 			}
 		}
 	}
-	return s.lib.cfg.Cores[byExt], true
+	return s.with.table[byExt], true
 }
 
 func extension(path string) string {
@@ -184,10 +185,10 @@ func (s *scan) core(lib string) string {
 	if path, ok := s.cores[lib]; ok {
 		return path
 	}
-	path := findCore(s.lib.cfg.CoreDirs, lib)
+	path := findCore(s.with.dirs, lib)
 	if path == "" {
 		s.tell("core is missing, its games are not offered", lib,
-			"not found in "+strings.Join(s.lib.cfg.CoreDirs, ", ")+"; on Debian: apt install "+debianPackage(lib))
+			"not found in "+strings.Join(s.with.dirs, ", ")+"; on Debian: apt install "+debianPackage(lib))
 	}
 	s.cores[lib] = path
 	return path

@@ -133,6 +133,7 @@ func play(r *Resources, out Outcome, address string) (changed bool) {
 		changed = put(&route.Status, out.OwnRoutes, nameOf(route)) || changed
 	}
 	for _, want := range out.Services {
+		want = want.DeepCopy()
 		i := slices.IndexFunc(r.Services, func(s *corev1.Service) bool { return nameOf(s) == nameOf(want) })
 		if i < 0 {
 			changed = true
@@ -227,3 +228,5 @@ func served(t *testing.T, out Outcome, id string) Listener {
 	t.Fatalf("listener %s is not served, but %d others are", id, len(out.Listeners))
 	return Listener{}
 }
+
+func jsonNumber(port uint16) string { return fmt.Sprint(port) }

@@ -7,14 +7,16 @@ import (
 	"strings"
 
 	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/turn"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
 
-// addGate binds the TURN listeners. A gate without any has nothing to do.
+// addGate makes the gate of turn.listeners and those of the Gateway API. A role
+// without any has nothing to do.
 func (h *house) addGate() error {
-	t := h.cfg.Turn
-	if len(t.Listeners) == 0 {
+	t, gateways := h.cfg.Turn, h.cfg.Kubernetes.Gateway.Enabled
+	if len(t.Listeners) == 0 && !gateways {
 		if h.roles.all() {
 			return nil
 		}
@@ -24,16 +26,41 @@ func (h *house) addGate() error {
 	if err != nil {
 		return err
 	}
-	cfg.Coordinators = h.coordinators(orElse(t.CoordinatorAddress, h.cfg.Worker.Network.CoordinatorAddress))
 	cfg.Logger = h.log.With("role", "turn")
+	h.patience += cfg.DrainGrace
+	var gates []func() turn.Stats
+	if gateways {
+		fleet, err := h.addGateways(cfg)
+		if err != nil {
+			return err
+		}
+		gates = append(gates, fleet.Stats)
+	}
+	if len(t.Listeners) > 0 {
+		g, err := h.addListeners(cfg)
+		if err != nil {
+			return err
+		}
+		gates = append(gates, g.Stats)
+	}
+	h.metrics = append(h.metrics, gateMetrics(gates...))
+	return nil
+}
+
+// addListeners binds turn.listeners.
+func (h *house) addListeners(cfg turn.Config) (*turn.Gate, error) {
+	t := h.cfg.Turn
+	cfg.Coordinators = h.gateCoordinators()
+	if h.cluster != nil {
+		cfg.Sources = append(cfg.Sources, discovery.NewWorkers(h.slices(h.cfg.Kubernetes.WorkerService, mediaPort)))
+	}
 	g, err := turn.New(cfg)
 	if err != nil {
-		return explain(err, "turn.listeners", listenerAddresses(t.Listeners), "udp")
+		return nil, explain(err, "turn.listeners", listenerAddresses(t.Listeners), "udp")
 	}
 	h.add("turn", g.Run, g.Close)
-	h.patience += cfg.DrainGrace
 	h.checks = append(h.checks, check{"turn", g.Ready})
-	h.metrics = append(h.metrics, gateMetrics(g), certificateMetrics("turn", g.Certificates))
+	h.metrics = append(h.metrics, certificateMetrics("turn", g.Certificates))
 	h.reloads = append(h.reloads, func(next config.Config) error {
 		cfg, err := h.gateConfig(next)
 		if err != nil {
@@ -41,8 +68,8 @@ func (h *house) addGate() error {
 		}
 		return g.Reconfigure(cfg)
 	})
-	h.greeting = append(h.greeting, fmt.Sprintf("turn relays at %s for %s", listenerAddresses(t.Listeners), strings.Join(cfg.Coordinators, ", ")))
-	return nil
+	h.greeting = append(h.greeting, fmt.Sprintf("turn relays at %s for %s", listenerAddresses(t.Listeners), whom(cfg.Coordinators, cfg.Sources)))
+	return g, nil
 }
 
 // gateConfig is what of cfg the gate of this process takes, without the coordinators.

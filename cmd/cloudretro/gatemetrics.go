@@ -7,8 +7,14 @@ import (
 	"github.com/cloudretro/cloudretro/turn/relay"
 )
 
-// gateMetrics are a gate in numbers.
-func gateMetrics(g *turn.Gate) prometheus.Collector {
+// gateMetrics are gates in numbers, all together.
+func gateMetrics(gates ...func() turn.Stats) prometheus.Collector {
+	sum := func() (s turn.Stats) {
+		for _, stats := range gates {
+			s = s.Plus(stats())
+		}
+		return s
+	}
 	families := []metric[turn.Stats]{
 		gauge("turn_peers", "Addresses of workers that may be relayed to.", func(s turn.Stats) int { return s.Peers }),
 		gauge("turn_draining", "1 while no new relay is opened.", func(s turn.Stats) int {
@@ -18,7 +24,7 @@ func gateMetrics(g *turn.Gate) prometheus.Collector {
 			return 0
 		}),
 	}
-	return collect(g.Stats, append(families, listenerMetrics()...)...)
+	return collect(sum, append(families, listenerMetrics()...)...)
 }
 
 // listenerMetrics are told apart by the listener, and some by one thing more.

@@ -63,14 +63,15 @@ func (w *writer) mirror(ctx context.Context, d *draft, want *discoveryv1.Endpoin
 
 // mirrored is the slice of a Service for the gates' pods of one address family.
 func mirrored(service *corev1.Service, pods []*corev1.Pod, family discoveryv1.AddressType) *discoveryv1.EndpointSlice {
+	yes := true
 	suffix := map[discoveryv1.AddressType]string{discoveryv1.AddressTypeIPv4: "-ipv4", discoveryv1.AddressTypeIPv6: "-ipv6"}[family]
 	slice := &discoveryv1.EndpointSlice{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: service.Namespace, Name: service.Name + suffix,
 			Labels: map[string]string{discoveryv1.LabelServiceName: service.Name, discoveryv1.LabelManagedBy: managedBy},
-			OwnerReferences: []metav1.OwnerReference{
-				*metav1.NewControllerRef(service, corev1.SchemeGroupVersion.WithKind("Service")),
-			},
+			OwnerReferences: []metav1.OwnerReference{{
+				APIVersion: "v1", Kind: "Service", Name: service.Name, UID: service.UID, Controller: &yes,
+			}},
 		},
 		AddressType: family,
 	}

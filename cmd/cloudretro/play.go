@@ -153,13 +153,3 @@ func ownURL(addr net.Addr) string {
 	}
 	return "http://" + addr.String()
 }
-
-// coordinators is whom a role of this process joins: the coordinator in this
-// same process where there is one and none other is configured.
-func (h *house) coordinators(configured []string) []string {
-	byDefault := len(configured) == 0 || len(configured) == 1 && configured[0] == "localhost:8000"
-	if h.page != "" && byDefault {
-		return []string{h.local}
-	}
-	return configured
-}

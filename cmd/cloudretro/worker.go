@@ -7,9 +7,9 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/media"
 	"github.com/cloudretro/cloudretro/worker"
 	"github.com/cloudretro/cloudretro/worker/engine"
@@ -38,6 +38,9 @@ func (h *house) addWorker() error {
 	}
 	cfg := workerConfig(h.cfg)
 	cfg.Coordinators = h.coordinators(cfg.Coordinators)
+	if h.cluster != nil {
+		cfg.Sources = append(cfg.Sources, discovery.NewCoordinators(h.slices(h.cfg.Kubernetes.CoordinatorService, pagePort)))
+	}
 	cfg.Logger = h.log.With("role", "worker")
 	w, err := worker.New(cfg)
 	switch {
@@ -50,7 +53,7 @@ func (h *house) addWorker() error {
 	}
 	h.add("worker", w.Run, w.Close)
 	h.patience += cfg.DrainGrace
-	h.greeting = append(h.greeting, fmt.Sprintf("worker plays over UDP :%d for %s", w.MediaPort(), strings.Join(cfg.Coordinators, ", ")))
+	h.greeting = append(h.greeting, fmt.Sprintf("worker plays over UDP :%d for %s", w.MediaPort(), whom(cfg.Coordinators, cfg.Sources)))
 	h.checks = append(h.checks, check{"worker", func() error {
 		if w.Status().Coordinators == 0 {
 			return errors.New("has joined no coordinator")

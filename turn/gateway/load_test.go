@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -146,6 +147,7 @@ func play(r *Resources, out Outcome, address string) (changed bool) {
 			changed = true
 			want.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: address}}
 		}
+		changed = changed || !equality.Semantic.DeepEqual(is, want)
 		r.Services[i] = want
 	}
 	for _, name := range out.Obsolete {

@@ -3,12 +3,16 @@ package clustertest
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
@@ -59,10 +63,28 @@ func client(t testing.TB, namespace string) *cluster.Cluster {
 	if file == "" {
 		t.Skipf("SKIPPED: %s is empty; it must name the kubeconfig of a cluster for tests", Kubeconfig)
 	}
-	c, err := cluster.Connect(cluster.Config{Kubeconfig: file, Namespace: namespace, Identity: t.Name()})
+	c, err := cluster.Connect(cluster.Config{Kubeconfig: flat(t, file), Namespace: namespace, Identity: t.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// flat is a kubeconfig that holds the files that another one names. Those would be
+// followed by goroutines of client-go that outlive the test.
+func flat(t testing.TB, file string) string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(file)
+	if err != nil {
+		t.Fatalf("%s: %v", Kubeconfig, err)
+	}
+	if err := errors.Join(clientcmd.ResolveLocalPaths(config), clientcmdapi.FlattenConfig(config)); err != nil {
+		t.Fatalf("%s: %v", Kubeconfig, err)
+	}
+	made := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, made); err != nil {
+		t.Fatal(err)
+	}
+	return made
 }

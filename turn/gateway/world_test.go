@@ -1,0 +1,401 @@
+package gateway_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	pionturn "github.com/pion/turn/v2"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
+	"github.com/cloudretro/cloudretro/turn"
+	"github.com/cloudretro/cloudretro/turn/credential"
+	"github.com/cloudretro/cloudretro/turn/gateway"
+)
+
+const patient = 30 * time.Second // for what should be there in a second
+
+// world is a namespace of a real cluster with a class of Gateways of its own.
+type world struct {
+	*cluster.Cluster
+	t       *testing.T
+	dynamic dynamic.Interface
+	name    string // of the class and of its controller
+	first   int    // of the ports
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	c := clustertest.Connect(t)
+	client, err := dynamic.NewForConfigAndClient(c.REST, c.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unique := make([]byte, 6)
+	_, _ = rand.Read(unique)
+	w := &world{Cluster: c, t: t, dynamic: client, name: "test-" + hex.EncodeToString(unique), first: freePorts(t)}
+	w.installCRDs()
+	w.make("gatewayclasses", `{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: NAME},
+  spec: {controllerName: cloudretro.dev/NAME, parametersRef: {group: cloudretro.dev, kind: GatewayConfig, namespace: NS, name: config}}}`)
+	t.Cleanup(func() { w.delete("gatewayclasses", "", w.name) })
+	w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: NS}, spec: {serviceType: ClusterIP}}`)
+	return w
+}
+
+// freePorts is the first of some ports that are likely free.
+func freePorts(t *testing.T) int {
+	t.Helper()
+	for {
+		conn, err := net.ListenPacket("udp", ":0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		if port := conn.LocalAddr().(*net.UDPAddr).Port; port < 65000 {
+			return port
+		}
+	}
+}
+
+// installCRDs makes ours, where they are not there.
+func (w *world) installCRDs() {
+	w.t.Helper()
+	folder := filepath.Join("..", "..", "deploy", "kubernetes", "crds")
+	files, err := filepath.Glob(filepath.Join(folder, "*s.yaml"))
+	if err != nil || len(files) != 3 {
+		w.t.Fatalf("CRDs %v: %v", files, err)
+	}
+	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		u := w.parse(string(text))
+		if _, err := w.dynamic.Resource(crds).Create(w.t.Context(), u, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+			w.t.Fatal(err)
+		}
+		w.until("CRD "+u.GetName(), func() bool {
+			is, err := w.dynamic.Resource(crds).Get(w.t.Context(), u.GetName(), metav1.GetOptions{})
+			conditions, _, _ := unstructured.NestedSlice(is.Object, "status", "conditions")
+			return err == nil && len(conditions) > 1
+		})
+	}
+}
+
+// parse reads a manifest in which NAME and NS stand for the world's own.
+func (w *world) parse(text string) *unstructured.Unstructured {
+	w.t.Helper()
+	u := &unstructured.Unstructured{}
+	text = strings.NewReplacer("NAME", w.name, "NS", w.Namespace).Replace(text)
+	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+		w.t.Fatalf("%v in %s", err, text)
+	}
+	return u
+}
+
+func resourceOf(resource, group string) schema.GroupVersionResource {
+	if group == "" {
+		group = gatewayv1.GroupName
+	}
+	return schema.GroupVersionResource{Group: group, Version: "v1", Resource: resource}
+}
+
+// make creates the object of a manifest, or makes it what the manifest says.
+func (w *world) make(resource, text string) {
+	w.t.Helper()
+	u := w.parse(text)
+	gvr := u.GroupVersionKind().GroupVersion().WithResource(resource)
+	_, err := w.dynamic.Resource(gvr).Namespace(u.GetNamespace()).Apply(w.t.Context(), u.GetName(), u, metav1.ApplyOptions{FieldManager: "test", Force: true})
+	if err != nil {
+		w.t.Fatalf("%v in %s", err, text)
+	}
+}
+
+func (w *world) delete(resource, namespace, name string) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
+	err := w.dynamic.Resource(resourceOf(resource, "")).Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		w.t.Errorf("delete %s %s: %v", resource, name, err)
+	}
+}
+
+// until waits for a condition.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	over := time.After(patient)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-over:
+			w.t.Fatalf("%s did not happen within %s", what, patient)
+		}
+	}
+}
+
+// get reads an object.
+func get[T any](w *world, resource, group, namespace, name string) *T {
+	w.t.Helper()
+	u, err := w.dynamic.Resource(resourceOf(resource, group)).Namespace(namespace).Get(w.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	object := new(T)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, object); err != nil {
+		w.t.Fatal(err)
+	}
+	return object
+}
+
+// listener says the reason of a condition of a Gateway's listener, "" if it is
+// not known.
+func (w *world) listener(namespace, name, listener, condition string) string {
+	w.t.Helper()
+	g := get[gatewayv1.Gateway](w, "gateways", "", namespace, name)
+	for _, l := range g.Status.Listeners {
+		if c := meta.FindStatusCondition(l.Conditions, condition); c != nil && string(l.Name) == listener {
+			return string(c.Reason)
+		}
+	}
+	return ""
+}
+
+// route is listener for the only parent of a UDPRoute.
+func (w *world) route(namespace, name, condition string) string {
+	w.t.Helper()
+	r := get[gatewayv1.UDPRoute](w, "udproutes", "", namespace, name)
+	for _, p := range r.Status.Parents {
+		if c := meta.FindStatusCondition(p.Conditions, condition); c != nil && string(p.ControllerName) == "cloudretro.dev/"+w.name {
+			return c.Reason
+		}
+	}
+	return ""
+}
+
+// programmed waits for a listener, and says at which port of pods it is.
+func (w *world) programmed(namespace, gatewayName, listener string) uint16 {
+	w.t.Helper()
+	w.until("listener "+listener, func() bool { return w.listener(namespace, gatewayName, listener, "Programmed") == "Programmed" })
+	return w.port(namespace, gatewayName, listener)
+}
+
+// port is the one of pods that the Service of a Gateway has for a listener, 0 if
+// it has none.
+func (w *world) port(namespace, gatewayName, listener string) uint16 {
+	w.t.Helper()
+	service := w.service(namespace, gatewayName)
+	if service == nil {
+		return 0
+	}
+	for _, p := range service.Spec.Ports {
+		if p.Name == listener {
+			return uint16(p.TargetPort.IntVal)
+		}
+	}
+	return 0
+}
+
+// service is that of a Gateway, nil if there is none.
+func (w *world) service(namespace, gatewayName string) *corev1.Service {
+	w.t.Helper()
+	list, err := w.Client.CoreV1().Services(namespace).List(w.t.Context(), metav1.ListOptions{LabelSelector: gatewayv1.GatewayNameLabelKey + "=" + gatewayName})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if len(list.Items) != 1 {
+		return nil
+	}
+	return &list.Items[0]
+}
+
+// pod is a turn pod: a fleet and its controller.
+type pod struct {
+	*turn.Fleet
+	end func() // of both
+}
+
+const installationSecret = "of the installation"
+
+// start runs a pod until end is called or the test is over.
+func (w *world) start(identity string) pod {
+	w.t.Helper()
+	log := slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("pod", identity)
+	own := *w.Cluster
+	own.Identity, own.Logger = identity, log
+	f := turn.NewFleet(turn.Config{Logger: log, DrainGrace: time.Minute})
+	c, err := gateway.New(gateway.Config{
+		Cluster: &own, Fleet: f, Lead: own.Lead, Logger: log,
+		Settings: gateway.Settings{
+			ControllerName: "cloudretro.dev/" + w.name, Namespace: w.Namespace, PodSelector: map[string]string{"test": "turn"},
+			FirstPort: w.first, Ports: 100, Realm: "cloudretro", Secrets: []string{installationSecret},
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	ended := false
+	end := func() {
+		if ended {
+			return
+		}
+		ended = true
+		cancel()
+		if err := errors.Join(<-done, f.Close()); err != nil {
+			w.t.Errorf("the pod ended with %v", err)
+		}
+	}
+	w.t.Cleanup(end)
+	return pod{f, end}
+}
+
+// reachable is an address of this machine that EndpointSlices may name.
+func reachable(t *testing.T) netip.Addr {
+	t.Helper()
+	all, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			return p.Addr()
+		}
+	}
+	t.Skip("SKIPPED: this machine has no address but loopback")
+	return netip.Addr{}
+}
+
+// echo is a worker that sends back what it gets.
+func echo(t *testing.T) netip.AddrPort {
+	t.Helper()
+	conn, err := net.ListenUDP("udp4", &net.UDPAddr{IP: reachable(t).AsSlice()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 1500)
+		for {
+			n, from, err := conn.ReadFromUDPAddrPort(buf)
+			if err != nil {
+				return
+			}
+			_, _ = conn.WriteToUDPAddrPort(buf[:n], from)
+		}
+	}()
+	t.Cleanup(func() { conn.Close(); <-done })
+	return conn.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// backend is a Service in a namespace with the workers as its endpoints.
+func (w *world) backend(namespace, name string, workers ...netip.AddrPort) {
+	w.t.Helper()
+	_, err := w.Client.CoreV1().Services(namespace).Create(w.t.Context(), &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Name: "media", Protocol: corev1.ProtocolUDP, Port: 8443}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for i, worker := range workers {
+		port, media, protocol := int32(worker.Port()), "media", corev1.ProtocolUDP
+		_, err := w.Client.DiscoveryV1().EndpointSlices(namespace).Create(w.t.Context(), &discoveryv1.EndpointSlice{
+			ObjectMeta:  metav1.ObjectMeta{Name: name + "-" + strconv.Itoa(i), Labels: map[string]string{discoveryv1.LabelServiceName: name}},
+			AddressType: discoveryv1.AddressTypeIPv4,
+			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{worker.Addr().String()}}},
+			Ports:       []discoveryv1.EndpointPort{{Name: &media, Protocol: &protocol, Port: &port}},
+		}, metav1.CreateOptions{})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// session is an allocation of a real client.
+type session struct {
+	t     *testing.T
+	relay net.PacketConn
+}
+
+// dial opens one at a port of pods with a credential minted of a secret.
+func (w *world) dial(port uint16, secret string) (*session, error) {
+	w.t.Helper()
+	username, password, err := credential.Mint(secret, "abc", time.Hour, time.Now())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	conn, err := net.ListenPacket("udp4", reachable(w.t).String()+":0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	address := net.JoinHostPort(reachable(w.t).String(), strconv.Itoa(int(port)))
+	client, err := pionturn.NewClient(&pionturn.ClientConfig{TURNServerAddr: address, Conn: conn, Username: username, Password: password})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { client.Close(); conn.Close() })
+	if err := client.Listen(); err != nil {
+		w.t.Fatal(err)
+	}
+	relay, err := client.Allocate()
+	if err != nil {
+		return nil, err
+	}
+	w.t.Cleanup(func() { relay.Close() })
+	return &session{w.t, relay}, nil
+}
+
+// open is dial that has to work.
+func (w *world) open(port uint16, secret string) *session {
+	w.t.Helper()
+	var s *session
+	w.until("an allocation at port "+strconv.Itoa(int(port)), func() (ok bool) {
+		var err error
+		s, err = w.dial(port, secret)
+		return err == nil
+	})
+	return s
+}
+
+// reaches says whether a worker answers through the relay.
+func (s *session) reaches(worker netip.AddrPort) bool {
+	s.t.Helper()
+	if _, err := s.relay.WriteTo([]byte("frame"), net.UDPAddrFromAddrPort(worker)); err != nil {
+		return false
+	}
+	if err := s.relay.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		s.t.Fatal(err)
+	}
+	buf := make([]byte, 100)
+	n, from, err := s.relay.ReadFrom(buf)
+	return err == nil && string(buf[:n]) == "frame" && from.String() == worker.String()
+}

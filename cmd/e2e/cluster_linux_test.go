@@ -72,11 +72,22 @@ func prepare(t *testing.T, overlay, changes string) *installation {
 	name, tag, _ := strings.Cut(i.image, ":")
 	text := fmt.Sprintf("kind: Kustomization\napiVersion: kustomize.config.k8s.io/v1beta1\nnamespace: %s\nresources: [%q]\nimages: [{name: cloudretro, newName: %q, newTag: %q}]\n%s",
 		i.Namespace, relative, name, tag, changes)
-	if err := os.WriteFile(filepath.Join(i.folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	i.change(t, text)
 	t.Cleanup(func() { i.remove(t) })
 	return i
+}
+
+// change adds to the kustomization.
+func (i *installation) change(t *testing.T, text string) {
+	t.Helper()
+	f, err := os.OpenFile(filepath.Join(i.folder, "kustomization.yaml"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.WriteString(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // install is prepare and apply.

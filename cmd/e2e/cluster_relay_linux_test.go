@@ -25,7 +25,12 @@ type relaying struct {
 // gate is where the gates of an installation are reached over UDP.
 func (i *installation) gate(t *testing.T) netip.AddrPort {
 	t.Helper()
-	return netip.AddrPortFrom(i.nodes[0], uint16(i.nodePort(t, "turn", "turn-udp")))
+	return i.nodeAt(i.nodePort(t, "turn", "turn-udp"))
+}
+
+// nodeAt is a port of a node.
+func (i *installation) nodeAt(port int32) netip.AddrPort {
+	return netip.AddrPortFrom(i.nodes[0], uint16(port))
 }
 
 // allocate opens a relay with a page's credential.

@@ -83,7 +83,7 @@ func TestRoomsEverywhere(t *testing.T) {
 // and behind a load balancer.
 func TestCoordinatorDies(t *testing.T) {
 	f := fleet(t, FleetOptions{Coordinators: 2, Workers: 1})
-	front, err := NewFront([]string{address(f.Coordinators[0]), address(f.Coordinators[1])})
+	front, err := NewFront([]string{address(f.Coordinators[0]), address(f.Coordinators[1])}, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ type Front struct {
 	open  map[net.Conn]struct{}
 }
 
-// NewFront listens on loopback and begins to serve.
-func NewFront(backends []string) (*Front, error) {
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
+// NewFront listens at an address and begins to serve.
+func NewFront(backends []string, at string) (*Front, error) {
+	l, err := net.Listen("tcp4", at)
 	if err != nil {
 		return nil, err
 	}

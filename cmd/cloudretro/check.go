@@ -50,7 +50,7 @@ func (a *checkArguments) register(flags *flag.FlagSet) {
 func (a *checkArguments) complete() error {
 	switch {
 	case !a.turn:
-		return usageError{"what to check? There is: check turn --url turn:host:port"}
+		return usageError{"what to check? There are: check turn --url turn:host:port, and check kubernetes"}
 	case a.url == "":
 		return usageError{"check turn needs --url turn:host:port, as turn.listeners or coordinators name it"}
 	case a.secret != "" && a.user != "":

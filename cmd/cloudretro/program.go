@@ -51,6 +51,8 @@ Usage:
                                 ops.address, whether it is ready; exit code 1 if not
   cloudretro check turn [flags] find out whether a TURN server relays, and if not, which leg
                                 of the way fails, why, and what helps; exit code 1 then
+  cloudretro check kubernetes [flags]  find out what an installation in a cluster lacks, why,
+                                and what helps; exit code 1 if it lacks something
   cloudretro loadgen [flags]    load coordinators with simulated workers and browsers, and report
   cloudretro version            print the version
 
@@ -69,6 +71,11 @@ Flags of check turn:
   --insecure          take any certificate
   --timeout DURATION  of each leg (default 5s)
   --duration, --bitrate  of the data that is relayed (default 2s, 5000000 bit/s)
+  --json              print the findings as JSON
+
+Flags of check kubernetes:
+  --kubeconfig FILE   which cluster (default: KUBECONFIG, ~/.kube/config, or that of the pod)
+  --namespace NAME    of the installation (default: where there is one)
   --json              print the findings as JSON
 
 Flags of loadgen:
@@ -103,6 +110,7 @@ type arguments struct {
 	set      []string
 	defaults bool
 	check    checkArguments
+	cluster  clusterArguments
 	load     loadArguments
 }
 
@@ -132,9 +140,9 @@ func parse(args []string) (arguments, error) {
 		a.command, args = flags.Arg(0), a.more(flags, flags.Args())
 	}
 	if !slices.Contains([]string{"", "config", "health", "check", "loadgen", "version", "help"}, a.command) {
-		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, check turn, loadgen, version and help", a.command)}
+		return a, usageError{fmt.Sprintf("unknown command %q; there are config, health, check turn, check kubernetes, loadgen, version and help", a.command)}
 	}
-	if a.command == "check" {
+	if a.command == "check" && !a.cluster.wanted {
 		if err := a.check.complete(); err != nil {
 			return a, err
 		}
@@ -151,10 +159,19 @@ func (a *arguments) more(flags *flag.FlagSet, args []string) []string {
 	case "loadgen":
 		a.load.register(flags)
 	case "check":
+		what := ""
+		if len(args) > 0 {
+			what = args[0]
+		}
+		if what == "kubernetes" {
+			a.cluster.register(flags)
+			a.cluster.wanted = true
+			return args[1:]
+		}
 		a.check.register(flags)
-		if len(args) > 0 && args[0] == "turn" {
-			args = args[1:]
+		if what == "turn" {
 			a.check.turn = true
+			return args[1:]
 		}
 	}
 	return args
@@ -224,6 +241,9 @@ func (p program) main(ctx context.Context, args []string) error {
 	case "health":
 		return health(ctx, cfg.Ops.Address)
 	case "check":
+		if a.cluster.wanted {
+			return p.checkCluster(ctx, a.cluster, cfg)
+		}
 		return p.checkTURN(ctx, a.check, cfg)
 	case "loadgen":
 		return p.generateLoad(ctx, a.load, cfg)

@@ -1,0 +1,168 @@
+package clustercheck
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
+	"github.com/cloudretro/cloudretro/coordinator/scaler"
+)
+
+// right is what a ServiceAccount may do in the namespace.
+type right struct{ group, resource, name, verb string }
+
+func (r right) String() string {
+	text := r.verb + " " + r.resource
+	if r.name != "" {
+		text += " " + r.name
+	}
+	return text
+}
+
+// each is one right for every verb.
+func each(group, resource, name string, verbs ...string) []right {
+	var all []right
+	for _, v := range verbs {
+		all = append(all, right{group, resource, name, v})
+	}
+	return all
+}
+
+// needs are the rights without which a role does not do its work, by
+// ServiceAccount, and those that one must not have.
+func (r *run) needs(account string) (needed, refused []right) {
+	endpoints := each("discovery.k8s.io", "endpointslices", "", "list", "watch")
+	switch account {
+	case coordinator:
+		needed = slices.Concat(
+			each("", "services", "", "list", "watch"), each("", "pods", "", "list", "watch", "patch"),
+			each("coordination.k8s.io", "leases", "", "create"), each("coordination.k8s.io", "leases", scaler.Lease, "get", "update"))
+		if r.Settings.Secrets {
+			needed = append(needed, each("", "secrets", "", "create")...)
+			for _, name := range []string{cluster.SecretWorker, cluster.SecretTURN, cluster.SecretSession} {
+				needed = append(needed, each("", "secrets", name, "get")...)
+			}
+		}
+		if r.Settings.FreeSeats > 0 {
+			needed = append(needed, each("apps", "deployments/scale", r.Settings.Workers, "get", "update")...)
+			needed = append(needed, each("autoscaling", "horizontalpodautoscalers", "", "list")...)
+		}
+	case worker: // runs foreign code
+		return endpoints, slices.Concat(each("", "secrets", cluster.SecretWorker, "get"), each("", "secrets", cluster.SecretTURN, "get"),
+			each("", "pods", "", "create", "patch"), each("", "pods/exec", "", "create"))
+	case turn:
+		needed = endpoints
+		if r.Settings.Secrets {
+			needed = append(needed, each("", "secrets", cluster.SecretTURN, "get")...)
+		}
+		refused = slices.Concat(each("", "secrets", cluster.SecretWorker, "get"), each("", "pods/exec", "", "create"))
+	}
+	return needed, refused
+}
+
+// rights asks for each ServiceAccount whether it may do what it must.
+func (r *run) rights(ctx context.Context) error {
+	for _, account := range []string{coordinator, worker, turn} {
+		_, err := ask(ctx, r, func(ctx context.Context) (*corev1.ServiceAccount, error) {
+			return r.Cluster.Client.CoreV1().ServiceAccounts(r.namespace).Get(ctx, account, metav1.GetOptions{})
+		})
+		if apierrors.IsNotFound(err) {
+			if account != turn {
+				r.fail("rights", fmt.Sprintf("there is no ServiceAccount %s", account), applyRemedy)
+			}
+			continue
+		}
+		if !r.account(ctx, account) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// account asks for one of them; false if that is of no use for the others.
+func (r *run) account(ctx context.Context, account string) bool {
+	needed, refused := r.needs(account)
+	var lacks, exceeds []string
+	for i, one := range slices.Concat(needed, refused) {
+		allowed, err := r.may(ctx, account, one)
+		switch {
+		case err != nil:
+			r.trouble("rights", "create localsubjectaccessreviews", err)
+			return false
+		case i < len(needed) && !allowed:
+			lacks = append(lacks, one.String())
+		case i >= len(needed) && allowed:
+			exceeds = append(exceeds, one.String())
+		}
+	}
+	if len(lacks) > 0 {
+		r.fail("rights", fmt.Sprintf("ServiceAccount %s may not %s", account, strings.Join(lacks, ", ")),
+			fmt.Sprintf("%s: Role and RoleBinding %s are there", applyRemedy, account))
+	}
+	if len(exceeds) > 0 {
+		r.fail("rights", fmt.Sprintf("ServiceAccount %s may %s, which it must not: it faces strangers", account, strings.Join(exceeds, ", ")),
+			"take that away: some RoleBinding or ClusterRoleBinding gives it to this account, or to all of the namespace")
+	}
+	if len(lacks)+len(exceeds) == 0 {
+		r.pass("rights", "ServiceAccount %s may do what it must", account)
+	}
+	return true
+}
+
+// subject is how the API server knows a ServiceAccount
+// (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#service-account-tokens).
+func (r *run) subject(account string) (user string, groups []string) {
+	return "system:serviceaccount:" + r.namespace + ":" + account,
+		[]string{"system:serviceaccounts", "system:serviceaccounts:" + r.namespace, "system:authenticated"}
+}
+
+// may asks whether an account has a right in the namespace.
+func (r *run) may(ctx context.Context, account string, one right) (bool, error) {
+	user, groups := r.subject(account)
+	resource, sub, _ := strings.Cut(one.resource, "/")
+	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.LocalSubjectAccessReview, error) {
+		return r.Cluster.Client.AuthorizationV1().LocalSubjectAccessReviews(r.namespace).Create(ctx, &authorizationv1.LocalSubjectAccessReview{
+			ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace},
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: r.namespace, Verb: one.verb, Group: one.group, Resource: resource, Subresource: sub, Name: one.name,
+			}},
+		}, metav1.CreateOptions{})
+	})
+	if err != nil {
+		return false, err
+	}
+	return answer.Status.Allowed, nil
+}
+
+// reviews says how tokens of workers are checked.
+func (r *run) reviews(ctx context.Context) error {
+	if r.Settings.Audience == "" {
+		r.note("tokens", "workers prove a shared secret, not their service account (kubernetes.token.audience is empty)", "")
+		return nil
+	}
+	user, groups := r.subject(coordinator)
+	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.SubjectAccessReview, error) {
+		return r.Cluster.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews",
+			}},
+		}, metav1.CreateOptions{})
+	})
+	switch {
+	case err != nil:
+		r.trouble("tokens", "create subjectaccessreviews", err)
+	case answer.Status.Allowed:
+		r.pass("tokens", "the API server reviews those of workers")
+	default:
+		r.note("tokens", "coordinators may not have tokens reviewed (tokenreviews); they check them by the API server's public keys, so that a token holds until it expires",
+			"to have deleted pods refused at once, bind ClusterRole system:auth-delegator to ServiceAccount coordinator")
+	}
+	return nil
+}

@@ -35,13 +35,13 @@ func families(t *testing.T, all []prometheus.Collector) map[string][]string {
 // wrongMetrics are those that a text names and nobody has: with their prefix
 // anywhere, without it, or by their end alone, in backquotes.
 func wrongMetrics(text string, has map[string][]string) (wrong []string, found int) {
-	full := regexp.MustCompile("(`|cloudretro_)((?:coordinator|worker|turn|media|socket)_[a-z_]+)(?:\\{([a-z]+))?")
+	full := regexp.MustCompile("(`|cloudretro_)((?:coordinator|worker|turn|media|socket)_[a-z_]+)(?:\\{([^}]*)\\})?")
 	for _, m := range full.FindAllStringSubmatch(text, -1) {
 		name := m[2]
 		if _, ok := has[name]; !ok {
 			name = regexp.MustCompile("_(bucket|sum|count)$").ReplaceAllString(name, "")
 		}
-		if labels, ok := has[name]; !ok || m[3] != "" && !slices.Contains(labels, m[3]) {
+		if labels, ok := has[name]; !ok || len(unknownLabels(m[3], labels)) > 0 {
 			wrong = append(wrong, m[0])
 		}
 		found++
@@ -58,6 +58,17 @@ func wrongMetrics(text string, has map[string][]string) (wrong []string, found i
 	return wrong, found
 }
 
+// unknownLabels are those of a selector (a="b",c!="d", or names alone) that a
+// metric does not have, nor gets from the Prometheus that scrapes it.
+func unknownLabels(selector string, labels []string) (unknown []string) {
+	for _, m := range regexp.MustCompile(`(?:^|,)\s*([a-z_]+)`).FindAllStringSubmatch(selector, -1) {
+		if !slices.Contains(labels, m[1]) && !slices.Contains([]string{"namespace", "pod"}, m[1]) {
+			unknown = append(unknown, m[1])
+		}
+	}
+	return unknown
+}
+
 // Every metric in the documents for operators is there, with its label.
 func TestDocumentedMetrics(t *testing.T) {
 	if err := engineAvailable(); err != nil {
@@ -67,6 +78,12 @@ func TestDocumentedMetrics(t *testing.T) {
 	if err != nil || len(documents) == 0 {
 		t.Fatalf("no documents: %v", err)
 	}
+	dashboards, err := filepath.Glob("../../deploy/kubernetes/components/monitoring/dashboards/*.json")
+	if err != nil || len(dashboards) == 0 {
+		t.Fatalf("no dashboards: %v", err)
+	}
+	documents = append(documents, dashboards...)
+	documents = append(documents, "../../deploy/kubernetes/base/scaling.yaml")
 	texts := map[string]string{}
 	for _, name := range documents {
 		data, err := os.ReadFile(name)
@@ -99,6 +116,7 @@ func TestWrongMetrics(t *testing.T) {
 	has := map[string][]string{"worker_rooms": {""}, "worker_state": {"state"}, "coordinator_grant_seconds": {""}}
 	for text, want := range map[string]int{
 		"`worker_rooms`, `worker_state{state}`, `_state`, `..._rooms`": 0, "`worker_coordinators`": 1, "`worker_state{kind}`": 1,
+		`cloudretro_worker_state{namespace="a",state="ready"}`: 0, `cloudretro_worker_state{namespace="a",kind="ready"}`: 1,
 		"rate(cloudretro_coordinator_grant_seconds_bucket[5m])": 0, "cloudretro_worker_room": 1, "`_gone`": 1, "`worker.rooms.max`": 0,
 	} {
 		if wrong, _ := wrongMetrics(text, has); len(wrong) != want {

@@ -94,11 +94,13 @@ func TestListeners(t *testing.T) {
 		"others' DTLS": {"- {name: l, port: 80, protocol: example.com/DTLS}", []string{"Accepted=False UnsupportedProtocol", invalid}, "", 0, "False ListenersNotValid", false},
 		"passthrough": {
 			"- {name: l, port: 80, protocol: TLS, tls: {mode: Passthrough, certificateRefs: [{name: tls}]}}",
-			[]string{"Accepted=False UnsupportedValue", invalid}, "", 2, "False ListenersNotValid", false,
+			[]string{"Accepted=False UnsupportedValue", invalid},
+			"", 2, "False ListenersNotValid", false,
 		},
 		"bad selector": {
 			"- {name: l, port: 80, protocol: UDP, allowedRoutes: {namespaces: {from: Selector, selector: {matchLabels: {'a b': c}}}}}",
-			[]string{"Accepted=False UnsupportedValue", invalid}, "", 2, "False ListenersNotValid", false,
+			[]string{"Accepted=False UnsupportedValue", invalid},
+			"", 2, "False ListenersNotValid", false,
 		},
 		"port":                  {"- {name: l, port: 70000, protocol: UDP}", []string{"Accepted=False PortUnavailable", invalid}, "", 2, "False ListenersNotValid", false},
 		"no such Secret":        {tls("{name: none}"), []string{accepted, "ResolvedRefs=False InvalidCertificateRef", invalid}, "", 2, "True Accepted", false},
@@ -115,28 +117,34 @@ func TestListeners(t *testing.T) {
 		},
 		"unknown kinds": {
 			"- {name: l, port: 80, protocol: UDP, allowedRoutes: {kinds: [{kind: HTTPRoute}]}}",
-			[]string{accepted, "ResolvedRefs=False InvalidRouteKinds", runs}, UDP, 0, "True Accepted", false,
+			[]string{accepted, "ResolvedRefs=False InvalidRouteKinds", runs},
+			UDP, 0, "True Accepted", false,
 		},
 		"a known and an unknown kind": {
 			"- {name: l, port: 80, protocol: UDP, allowedRoutes: {kinds: [{kind: HTTPRoute}, {group: cloudretro.dev, kind: UDPRoute}]}}",
-			[]string{accepted, "ResolvedRefs=False InvalidRouteKinds", runs}, UDP, 1, "True Accepted", false,
+			[]string{accepted, "ResolvedRefs=False InvalidRouteKinds", runs},
+			UDP, 1, "True Accepted", false,
 		},
 		"UDP and TCP": {"- {name: l, port: 3478, protocol: UDP}\n    - {name: m, port: 3478, protocol: TCP}", fine, UDP, 2, "True Accepted", false},
 		"UDP and DTLS": {
 			"- {name: l, port: 80, protocol: UDP}\n    - {name: m, port: 80, protocol: TURN-DTLS}",
-			[]string{"Accepted=False ProtocolConflict", "Conflicted=True ProtocolConflict", "Programmed=False ProtocolConflict"}, "", 2, "False ListenersNotValid", false,
+			[]string{"Accepted=False ProtocolConflict", "Conflicted=True ProtocolConflict", "Programmed=False ProtocolConflict"},
+			"", 2, "False ListenersNotValid", false,
 		},
 		"TCP and TLS": {
 			"- {name: l, port: 80, protocol: TCP}\n    - {name: m, port: 80, protocol: TLS}",
-			[]string{"Accepted=False ProtocolConflict", "Conflicted=True ProtocolConflict"}, "", 2, "False ListenersNotValid", false,
+			[]string{"Accepted=False ProtocolConflict", "Conflicted=True ProtocolConflict"},
+			"", 2, "False ListenersNotValid", false,
 		},
 		"UDP twice": {
 			"- {name: l, port: 80, protocol: UDP}\n    - {name: m, port: 80, protocol: TURN-UDP}",
-			[]string{"Accepted=False ProtocolConflict", "Conflicted=True ProtocolConflict"}, "", 2, "False ListenersNotValid", false,
+			[]string{"Accepted=False ProtocolConflict", "Conflicted=True ProtocolConflict"},
+			"", 2, "False ListenersNotValid", false,
 		},
 		"TLS twice": {
 			"- {name: l, hostname: a.example.com, port: 80, protocol: TLS}\n    - {name: m, port: 80, protocol: TLS}",
-			[]string{"Accepted=False HostnameConflict", "Conflicted=True HostnameConflict"}, "", 2, "False ListenersNotValid", false,
+			[]string{"Accepted=False HostnameConflict", "Conflicted=True HostnameConflict"},
+			"", 2, "False ListenersNotValid", false,
 		},
 		"a conflict besides": {
 			"- {name: l, port: 80, protocol: UDP}\n    - {name: m, port: 81, protocol: TCP}\n    - {name: n2, port: 81, protocol: TURN-TCP}", fine, UDP, 2, "True ListenersNotValid", false,

@@ -46,7 +46,11 @@ func (r *Resources) add(doc string) error {
 	if err := yaml.Unmarshal([]byte(doc), &object); err != nil {
 		return err
 	}
-	u := &unstructured.Unstructured{Object: object}
+	return r.put(&unstructured.Unstructured{Object: object})
+}
+
+// put converts an object as it comes from the API server.
+func (r *Resources) put(u *unstructured.Unstructured) error {
 	var err error
 	switch u.GetAPIVersion() + " " + u.GetKind() {
 	case "gateway.networking.k8s.io/v1 GatewayClass":

@@ -11,7 +11,6 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	informers "k8s.io/client-go/informers/discovery/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
@@ -43,7 +42,7 @@ func (cfg SlicesConfig) String() string { return "Service " + cfg.Namespace + "/
 // (https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#ownership).
 func (cfg SlicesConfig) informer() cache.SharedIndexInformer {
 	selector := labels.Set{discoveryv1.LabelServiceName: cfg.Service}.String()
-	return informers.NewFilteredEndpointSliceInformer(cfg.Client, cfg.Namespace, 0, cache.Indexers{},
+	return informerOf(cfg.Client, cfg.Client.DiscoveryV1().EndpointSlices(cfg.Namespace), &discoveryv1.EndpointSlice{}, cfg.Logger,
 		func(o *metav1.ListOptions) { o.LabelSelector = selector })
 }
 
@@ -53,7 +52,7 @@ func (cfg SlicesConfig) watch(ctx context.Context, pick func([]*discoveryv1.Endp
 	informer := cfg.informer()
 	var last []netip.AddrPort
 	first := true
-	follow(ctx, cfg.Logger, func() {
+	follow(ctx, func() {
 		now := pick(known[*discoveryv1.EndpointSlice](informer))
 		if first || !slices.Equal(now, last) {
 			update(slices.Clone(now))

@@ -11,9 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
 )
 
 // TurnConfig is what Turn needs.
@@ -56,16 +54,17 @@ const nodePatience = 2 * time.Second
 // ctx ends. While the server is away the last ones stay. It returns after its
 // last goroutine ended.
 func (t *Turn) Watch(ctx context.Context, update func(urls []string)) {
-	services := informers.NewFilteredServiceInformer(t.cfg.Client, t.cfg.Namespace, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, t.cfg.Service).String()
-		})
-	pods := informers.NewFilteredPodInformer(t.cfg.Client, t.cfg.Namespace, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) { o.LabelSelector = t.cfg.Pods })
+	api := t.cfg.Client.CoreV1()
+	services := informerOf(t.cfg.Client, api.Services(t.cfg.Namespace), &corev1.Service{}, t.cfg.Logger, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, t.cfg.Service).String()
+	})
+	pods := informerOf(t.cfg.Client, api.Pods(t.cfg.Namespace), &corev1.Pod{}, t.cfg.Logger, func(o *metav1.ListOptions) {
+		o.LabelSelector = t.cfg.Pods
+	})
 	nodes := nodes{client: t.cfg.Client, log: t.cfg.Logger, external: map[string][]netip.Addr{}}
 	var last, refused []string
 	first := true
-	follow(ctx, t.cfg.Logger, func() {
+	follow(ctx, func() {
 		var now, bad []string
 		for _, s := range known[*corev1.Service](services) {
 			if s.Name != t.cfg.Service {

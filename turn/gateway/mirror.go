@@ -16,7 +16,7 @@ import (
 )
 
 // managedBy is what EndpointSlices of ours are labelled with.
-const managedBy = Group + "/turn"
+const managedBy = "turn." + Group
 
 // mirrors writes the EndpointSlices of Services in other namespaces than the
 // gates', as a selector does not reach out of its own. They end with their

@@ -57,10 +57,10 @@ func newWorld(t *testing.T) *world {
 	_, _ = rand.Read(unique)
 	w := &world{Cluster: c, t: t, dynamic: client, name: "test-" + hex.EncodeToString(unique), first: freePorts(t)}
 	w.installCRDs()
-	w.make("gatewayclasses", `{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: NAME},
-  spec: {controllerName: cloudretro.dev/NAME, parametersRef: {group: cloudretro.dev, kind: GatewayConfig, namespace: NS, name: config}}}`)
+	w.make("gatewayclasses", `{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: $NAME},
+  spec: {controllerName: cloudretro.dev/$NAME, parametersRef: {group: cloudretro.dev, kind: GatewayConfig, namespace: $NS, name: config}}}`)
 	t.Cleanup(func() { w.delete("gatewayclasses", "", w.name) })
-	w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: NS}, spec: {serviceType: ClusterIP}}`)
+	w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: $NS}, spec: {serviceType: ClusterIP}}`)
 	return w
 }
 
@@ -105,11 +105,11 @@ func (w *world) installCRDs() {
 	}
 }
 
-// parse reads a manifest in which NAME and NS stand for the world's own.
+// parse reads a manifest in which $NAME and $NS stand for the world's own.
 func (w *world) parse(text string) *unstructured.Unstructured {
 	w.t.Helper()
 	u := &unstructured.Unstructured{}
-	text = strings.NewReplacer("NAME", w.name, "NS", w.Namespace).Replace(text)
+	text = strings.NewReplacer("$NAME", w.name, "$NS", w.Namespace).Replace(text)
 	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
 		w.t.Fatalf("%v in %s", err, text)
 	}
@@ -398,4 +398,12 @@ func (s *session) reaches(worker netip.AddrPort) bool {
 	buf := make([]byte, 100)
 	n, from, err := s.relay.ReadFrom(buf)
 	return err == nil && string(buf[:n]) == "frame" && from.String() == worker.String()
+}
+
+// end gives the relay back.
+func (s *session) end() {
+	s.t.Helper()
+	if err := s.relay.Close(); err != nil {
+		s.t.Error(err)
+	}
 }

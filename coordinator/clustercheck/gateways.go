@@ -57,20 +57,21 @@ func (r *run) gateways(ctx context.Context) error {
 	return nil
 }
 
-// definitions says whether the resources are served.
-func (r *run) definitions(ctx context.Context) bool {
+// definitions says whether the resources are served; false if not so much as the
+// Gateway API is.
+func (r *run) definitions(ctx context.Context) (upstream bool) {
 	for _, one := range []struct {
 		version schema.GroupVersion
 		needed  []string
 		remedy  string
 	}{
 		{schema.GroupVersion{Group: gatewayGroup, Version: "v1"}, []string{"gatewayclasses", "gateways", "udproutes"}, crdRemedy},
-		{schema.GroupVersion{Group: "cloudretro.dev", Version: "v1"}, []string{"gatewayconfigs"}, "kubectl apply -k deploy/kubernetes/overlays/gateway"},
+		{schema.GroupVersion{Group: "cloudretro.dev", Version: "v1"}, []string{"gatewayconfigs", "staticservices", "udproutes"}, "kubectl apply -k deploy/kubernetes/overlays/gateway"},
 	} {
 		list, err := known[metav1.APIResourceList](ctx, r, "/apis/"+one.version.String())
 		if err != nil && !apierrors.IsNotFound(err) {
 			r.trouble("gateway api", "get the API's resources", err)
-			return false
+			return upstream
 		}
 		var lacks []string
 		for _, name := range one.needed {
@@ -80,10 +81,11 @@ func (r *run) definitions(ctx context.Context) bool {
 		}
 		if len(lacks) > 0 {
 			r.fail("gateway api", fmt.Sprintf("this cluster does not know %s of %s", strings.Join(lacks, ", "), one.version), one.remedy)
-			return false
+			return upstream
 		}
+		upstream = true
 	}
-	return true
+	return upstream
 }
 
 // bundle says which version of the Gateway API is installed.

@@ -62,6 +62,11 @@ func (r *run) needs(account string) (needed, refused []right) {
 		if r.Settings.Secrets {
 			needed = append(needed, each("", "secrets", cluster.SecretTURN, "get")...)
 		}
+		if r.Settings.Gateway {
+			needed = slices.Concat(needed, each(gatewayGroup, "gatewayclasses", "", "list", "watch"), each(gatewayGroup, "gateways", "", "list", "watch"),
+				each(gatewayGroup, "udproutes", "", "list", "watch"), each(gatewayGroup, "gateways/status", "", "update"),
+				each("", "services", "", "list", "watch", "create", "update"), each("coordination.k8s.io", "leases", "cloudretro-gateway", "get", "update"))
+		}
 		refused = slices.Concat(each("", "secrets", cluster.SecretWorker, "get"), each("", "pods/exec", "", "create"))
 	}
 	return needed, refused

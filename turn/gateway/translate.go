@@ -96,14 +96,14 @@ func (t *translator) index() {
 	}
 }
 
-// object is what every resource is here.
-type object[T any] interface {
+// pointer is what every resource is here.
+type pointer[T any] interface {
 	*T
 	metav1.Object
 }
 
 // byName indexes objects.
-func byName[T any, P object[T]](all []P) map[types.NamespacedName]P {
+func byName[T any, P pointer[T]](all []P) map[types.NamespacedName]P {
 	found := make(map[types.NamespacedName]P, len(all))
 	for _, o := range all {
 		if o != nil {
@@ -114,7 +114,7 @@ func byName[T any, P object[T]](all []P) map[types.NamespacedName]P {
 }
 
 // sorted is a copy by name, without nil.
-func sorted[T any, P object[T]](all []P) []P {
+func sorted[T any, P pointer[T]](all []P) []P {
 	kept := slices.DeleteFunc(slices.Clone(all), func(o P) bool { return o == nil })
 	slices.SortStableFunc(kept, func(a, b P) int { return compareNames(nameOf(a), nameOf(b)) })
 	return kept

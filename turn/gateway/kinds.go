@@ -139,7 +139,7 @@ func newCustom(f *feeds, client dynamic.Interface) *custom {
 func (c *custom) start(ctx context.Context) error {
 	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	for name := range c.kinds {
-		informer := dynamicinformer.NewFilteredDynamicInformer(c.client, crds, metav1.NamespaceAll, 0, cache.Indexers{}, named(name)).Informer()
+		informer := dynamicinformer.NewFilteredDynamicInformer(c.client, crds, metav1.NamespaceAll, 0, cache.Indexers{}, byItsName(name)).Informer()
 		var err error
 		if c.definitions[name], err = c.feeds.start(ctx, "crd "+name, informer, readDefinition); err != nil {
 			return fmt.Errorf("follow CRD %s: %w", name, err)
@@ -148,8 +148,8 @@ func (c *custom) start(ctx context.Context) error {
 	return nil
 }
 
-// named has an informer follow one object.
-func named(name string) func(*metav1.ListOptions) {
+// byItsName has an informer follow one object.
+func byItsName(name string) func(*metav1.ListOptions) {
 	return func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 	}

@@ -42,7 +42,7 @@ func (s *secrets) arrange(ctx context.Context, wanted []types.NamespacedName) (k
 	for _, name := range wanted {
 		fd := s.follows[name]
 		if fd == nil {
-			informer := coreinformers.NewFilteredSecretInformer(s.client, name.Namespace, 0, cache.Indexers{}, named(name.Name))
+			informer := coreinformers.NewFilteredSecretInformer(s.client, name.Namespace, 0, cache.Indexers{}, byItsName(name.Name))
 			if fd, err = s.start(ctx, "secret "+name.String(), informer, trim); err != nil {
 				return false, fmt.Errorf("follow secret %s: %w", name, err)
 			}

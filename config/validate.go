@@ -284,12 +284,22 @@ const (
 // Problems. That a folder which is so by
 // default is missing is none.
 func (c Config) CheckFolders() error {
+	return checkFolders(map[string]string{
+		"library.basePath": c.Library.BasePath, "emulator.storage": c.Emulator.Storage, systemKey: c.Emulator.Libretro.Cores.Paths.System,
+	})
+}
+
+const systemKey = "emulator.libretro.cores.paths.system"
+
+// CheckSystem is CheckFolders for the one folder that may change while a worker
+// runs (see Live).
+func (c Config) CheckSystem() error {
+	return checkFolders(map[string]string{systemKey: c.Emulator.Libretro.Cores.Paths.System})
+}
+
+func checkFolders(folders map[string]string) error {
 	var v validator
-	for key, name := range map[string]string{
-		"library.basePath":                     c.Library.BasePath,
-		"emulator.storage":                     c.Emulator.Storage,
-		"emulator.libretro.cores.paths.system": c.Emulator.Libretro.Cores.Paths.System,
-	} {
+	for key, name := range folders {
 		if name == "" {
 			continue
 		}

@@ -17,7 +17,7 @@ func connect(cfg config.Kubernetes, log *slog.Logger) (*cluster.Cluster, error) 
 		return nil, nil //nolint:nilnil // none is asked for
 	}
 	log = log.With("part", "cluster")
-	klog.SetSlogLogger(log) // what client-go has to say
+	klog.SetSlogLogger(slog.New(newSeldom(log.Handler()))) // what client-go has to say
 	c, err := cluster.Connect(cluster.Config{Kubeconfig: cfg.Kubeconfig, Namespace: cfg.Namespace, Logger: log})
 	if err != nil {
 		return nil, fmt.Errorf("kubernetes.enabled: %w", err)

@@ -27,7 +27,6 @@ func (h *house) addGate() error {
 		return err
 	}
 	cfg.Logger = h.log.With("role", "turn")
-	h.patience += cfg.DrainGrace
 	var gates []func() turn.Stats
 	if gateways {
 		fleet, err := h.addGateways(cfg)
@@ -60,6 +59,7 @@ func (h *house) addListeners(cfg turn.Config) (*turn.Gate, error) {
 	}
 	h.add("turn", g.Run, g.Close)
 	h.checks = append(h.checks, check{"turn", g.Ready})
+	h.live("turn", g.Alive, func() []any { return []any{"allocations", g.Stats().Allocations} })
 	h.metrics = append(h.metrics, certificateMetrics("turn", g.Certificates))
 	h.reloads = append(h.reloads, func(next config.Config) error {
 		cfg, err := h.gateConfig(next)

@@ -1,23 +1,18 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/pion/turn/v2"
 
-	"github.com/cloudretro/cloudretro/config"
 	gate "github.com/cloudretro/cloudretro/turn"
 )
 
@@ -96,7 +91,7 @@ func TestGateDrainsAndReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(p.log(), "read again") && time.Now().Before(end); {
+	for end := time.Now().Add(10 * time.Second); !strings.Contains(p.log(), "configuration taken") && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	second, err := turnClient(t, address, "user-1", "pass-2").Allocate()
@@ -110,7 +105,7 @@ func TestGateDrainsAndReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	awaitText(t, ops, "/metrics", "cloudretro_turn_draining 1")
+	awaitText(t, ops, "/metrics", "\ncloudretro_turn_draining 1\n")
 	awaitText(t, ops, "/readyz", "200 OK")
 	awaitText(t, ops, "/metrics", `cloudretro_turn_allocations{listener="`+address+`",protocol="udp"} 2`)
 	if r, err := turnClient(t, address, "user-1", "pass-2").Allocate(); err == nil {
@@ -124,53 +119,6 @@ func TestGateDrainsAndReloads(t *testing.T) {
 	}
 	if !strings.Contains(p.log(), "turn has drained") {
 		t.Errorf("not drained:\n%s", p.log())
-	}
-}
-
-func TestReload(t *testing.T) {
-	signals, done := make(chan os.Signal), make(chan error)
-	var taken atomic.Pointer[config.Config]
-	var loads atomic.Int64
-	h := &house{log: slog.New(slog.DiscardHandler), cfg: config.Config{Secrets: config.Secrets{Worker: "at random"}}}
-	h.reloads = append(h.reloads, func(next config.Config) error { taken.Store(&next); return nil })
-	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		done <- h.reload(ctx, &hangup{signals, func() (config.Config, error) {
-			loads.Add(1)
-			return config.Config{Secrets: config.Secrets{Turn: []string{"new"}}}, nil
-		}})
-	}()
-	signals <- syscall.SIGHUP
-	signals <- syscall.SIGHUP // taken only after the first has been dealt with
-	if next := taken.Load(); next == nil || next.Secrets.Worker != "at random" || next.Secrets.Turn[0] != "new" {
-		t.Errorf("taken %+v", next)
-	}
-	cancel()
-	if err := <-done; err != nil || loads.Load() != 2 {
-		t.Errorf("%v after %d", err, loads.Load())
-	}
-	taken.Store(nil)
-	ctx, cancel = context.WithCancel(t.Context())
-	go func() {
-		done <- h.reload(ctx, &hangup{signals, func() (config.Config, error) { return config.Config{}, errors.New("broken") }})
-	}()
-	signals <- syscall.SIGHUP
-	cancel()
-	if err := <-done; err != nil || taken.Load() != nil {
-		t.Errorf("a broken configuration: %v, %v", err, taken.Load())
-	}
-}
-
-// What was changed in vain is named, without its value.
-func TestStaleKeys(t *testing.T) {
-	running := defaults(t, "secrets.worker=0123456789abcdef0")
-	next := defaults(t, "secrets.worker=0123456789abcdef1", "coordinator.limits.startsPerMinute=7", "secrets.turn=0123456789abcdef2",
-		"turn.users=[{username: user-1, password: pass-1}]")
-	if got := stale(running, next); !slices.Equal(got, []string{"coordinator.limits.startsPerMinute", "secrets.worker"}) {
-		t.Errorf("%s need a restart", got)
-	}
-	if got := stale(running, running); len(got) != 0 {
-		t.Errorf("%s need a restart though nothing has changed", got)
 	}
 }
 
@@ -204,16 +152,16 @@ func TestGateInAHouse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.close()
-	if h.parts[0].name != "ops" || h.patience != patience+30*time.Second || len(h.reloads) != 2 {
-		t.Errorf("parts %+v, patience %v, %d take a new configuration", h.parts, h.patience, len(h.reloads))
+	if h.parts[0].name != "ops" || h.patience() != patience+30*time.Second || len(h.reloads) != 2 {
+		t.Errorf("parts %+v, patience %v, %d take a new configuration", h.parts, h.patience(), len(h.reloads))
 	}
 	alone := &house{cfg: defaults(t, set...), log: slog.New(slog.DiscardHandler), roles: roles{worker: true, turn: true}}
 	if err := alone.addGate(); err != nil {
 		t.Fatal(err)
 	}
 	defer alone.close()
-	if alone.patience != 0 {
-		t.Errorf("waits %v beside a worker", alone.patience)
+	if alone.patience() != patience {
+		t.Errorf("waits %v beside a worker", alone.patience())
 	}
 	registry, err := newRegistry(alone.metrics)
 	if err != nil {

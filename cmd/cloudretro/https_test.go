@@ -148,7 +148,7 @@ func TestACMEHouse(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := supervise(ctx, h.parts, patience); err != nil {
+	if err := supervise(ctx, h.parts, soon, h.log); err != nil {
 		t.Errorf("an end at once: %v", err)
 	}
 }

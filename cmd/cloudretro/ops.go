@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,12 +22,22 @@ type check struct {
 	ready func() error // called by any goroutine
 }
 
+// pulse is a part of a process that must answer for the process to be alive.
+type pulse struct {
+	name  string
+	alive func() // returns soon, or hangs; called by any goroutine
+
+	mu      sync.Mutex
+	pending chan struct{} // of the last call, closed when it has returned
+}
+
 // ops is the operators' door: /livez, /readyz, /metrics and, if asked for,
 // /debug/pprof/.
 type ops struct {
 	log      *slog.Logger
 	listener net.Listener
 	checks   []check
+	pulses   []*pulse
 	metrics  http.Handler
 	pprof    bool
 }
@@ -72,7 +83,7 @@ func (o *ops) run(ctx context.Context) error {
 
 func (o *ops) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /livez", o.livez)
 	mux.HandleFunc("GET /readyz", o.readyz)
 	mux.Handle("GET /metrics", o.metrics)
 	if o.pprof {
@@ -98,6 +109,69 @@ func (o *ops) patience() time.Duration {
 // noCommandLine: there may be secrets on it, by --set.
 func noCommandLine(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "the command line may have secrets on it", http.StatusForbidden)
+}
+
+// pulsePatience is how long a part may take to show that it is alive: as long as
+// the kubelet may wait for the answer, less than that of the ops door.
+const pulsePatience = 2 * time.Second
+
+// livez names what hangs, with status 503. What it asks goes on without it: a
+// part that hangs must hold up nothing here.
+func (o *ops) livez(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), pulsePatience)
+	defer cancel()
+	answers := make([]<-chan struct{}, len(o.pulses))
+	for i, p := range o.pulses {
+		answers[i] = p.ask()
+	}
+	var hang []string
+	for i, p := range o.pulses {
+		if !answered(ctx, answers[i]) {
+			hang = append(hang, p.name+": does not answer")
+		}
+	}
+	if len(hang) > 0 {
+		text := strings.Join(hang, "\n")
+		o.log.Error("not alive", "cause", text)
+		http.Error(w, text, http.StatusServiceUnavailable)
+		return
+	}
+	fmt.Fprintln(w, "ok")
+}
+
+// ask answers a channel that is closed when the part has shown that it is alive.
+// One that hangs is not asked again before: at most one goroutine waits for it.
+func (p *pulse) ask() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending != nil {
+		return p.pending
+	}
+	pending := make(chan struct{})
+	p.pending = pending
+	go func() { // ends with what it asks; nobody can wait for what hangs
+		p.alive()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.pending = nil
+		close(pending)
+	}()
+	return pending
+}
+
+// answered waits for an answer until ctx ends.
+func answered(ctx context.Context, answer <-chan struct{}) bool {
+	select {
+	case <-answer:
+		return true
+	case <-ctx.Done():
+	}
+	select {
+	case <-answer: // while another one was waited for
+		return true
+	default:
+		return false
+	}
 }
 
 // readyz names what is not ready, with status 503.

@@ -6,7 +6,10 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -141,6 +144,67 @@ func TestHealthOfNobody(t *testing.T) {
 	for _, tt := range tests {
 		if err := health(t.Context(), tt.address); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("health(%q): %v, want one that says %q", tt.address, err, tt.want)
+		}
+	}
+}
+
+// A part that hangs makes /livez say so, with its name alone; the door goes on, and
+// when the part does too all is well. However often it is asked, one goroutine waits.
+func TestLivez(t *testing.T) {
+	var stuck sync.Mutex
+	o := &ops{log: slog.New(slog.DiscardHandler), metrics: http.NotFoundHandler(), pulses: []*pulse{
+		{name: "coordinator", alive: func() {}},
+		{name: "worker", alive: func() { stuck.Lock(); stuck.Unlock() }}, //nolint:staticcheck // as roles do
+		{name: "turn", alive: func() {}},
+	}}
+	livez := func() (int, string) {
+		rec := httptest.NewRecorder()
+		o.handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/livez", nil))
+		return rec.Code, strings.TrimSpace(rec.Body.String())
+	}
+	if code, text := livez(); code != http.StatusOK || text != "ok" {
+		t.Errorf("/livez: %d %q", code, text)
+	}
+	stuck.Lock()
+	var asked sync.WaitGroup
+	for range 3 {
+		asked.Go(func() {
+			if code, text := livez(); code != http.StatusServiceUnavailable || text != "worker: does not answer" {
+				t.Errorf("/livez: %d %q", code, text)
+			}
+		})
+	}
+	asked.Wait()
+	pending := o.pulses[1].ask()
+	if again := o.pulses[1].ask(); again != pending {
+		t.Error("what hangs is asked again")
+	}
+	stuck.Unlock()
+	<-pending
+	if code, text := livez(); code != http.StatusOK || text != "ok" {
+		t.Errorf("/livez afterwards: %d %q", code, text)
+	}
+}
+
+// The roles of a house are asked.
+func TestLivezOfAHouse(t *testing.T) {
+	h, err := build(defaults(t, "secrets.worker=0123456789abcdef0", "turn.listeners=[{protocol: tcp, address: '127.0.0.1:0'}]",
+		"ops.address=127.0.0.1:0", "coordinator.server.address=127.0.0.1:0"), roles{coordinator: true, turn: true}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.close()
+	var names []string
+	for _, p := range h.pulses {
+		names = append(names, p.name)
+		<-p.ask()
+	}
+	if !slices.Equal(names, []string{"coordinator", "turn"}) {
+		t.Errorf("asked are %q", names)
+	}
+	for _, p := range h.parts[1:] {
+		if p.left == nil {
+			t.Errorf("nobody knows what %s waits for", p.name)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,8 +16,8 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
-// patience is how long the roles have to end before they are left behind,
-// besides the grace that a gate may take.
+// patience is how long the roles have to end before they are left behind, besides
+// the graces that they may take.
 const patience = 10 * time.Second
 
 // house is the roles of a process while they are put together: what listens
@@ -31,28 +32,61 @@ type house struct {
 	parts   []part
 	closers []func() error // of parts that have not run yet
 	checks  []check
+	pulses  []*pulse
 	reloads []func(config.Config) error // take what may change while they run
 	metrics []prometheus.Collector      // of the roles, names without metricsPrefix
 
-	patience time.Duration // how long the parts may take to end
-	page     string        // URL of the page, "" without a coordinator here
-	local    string        // URL by which roles of this process join it
-	greeting []string      // what the other roles say of themselves
+	set      config.Config // as it was read at the start, without the secrets that were got besides
+	loaded   config.Config // as it was read last; of reload
+	stale    []string      // keys of it that need a restart; of reload
+	running  atomic.Pointer[config.Config]
+	level    *slog.LevelVar
+	reloaded reloads
+
+	page     string   // URL of the page, "" without a coordinator here
+	local    string   // URL by which roles of this process join it
+	greeting []string // what the other roles say of themselves
 }
 
 // play runs the roles until ctx ends or one of them fails.
 func (p program) play(ctx context.Context, cfg config.Config, r roles) error {
-	h, err := build(cfg, r, newLogger(p.stderr, cfg.Log))
+	log, level := newLevelled(p.stderr, cfg.Log)
+	h, err := build(cfg, r, log)
 	if err != nil {
 		return err
 	}
+	h.level = level
 	if err := p.print(h.welcome()); err != nil {
 		return errors.Join(err, h.close())
 	}
 	if p.hangup != nil {
-		h.add("reload", func(ctx context.Context) error { return h.reload(ctx, p.hangup) }, func() error { return nil })
+		reload := part{name: "reload", run: func(ctx context.Context) error { return h.reload(ctx, p.hangup) }}
+		h.parts = append([]part{reload}, h.parts...) // ends last: what drains takes a level of logs too
 	}
-	return supervise(ctx, h.parts, h.patience)
+	return supervise(ctx, h.parts, h.patience, log)
+}
+
+// patience is how long the parts may take to end: what hangs has a bound, and who
+// plays has the grace. The graces are those in force by then.
+func (h *house) patience() time.Duration { return patience + h.graces(h.current()) }
+
+// graces are how long the roles of this process may wait for games, one after the
+// other. With a worker there is nothing left to wait for after its games.
+func (h *house) graces(cfg config.Config) time.Duration {
+	if h.roles.worker {
+		return cfg.Worker.Rooms.DrainGrace
+	}
+	var sum time.Duration
+	if h.roles.coordinator {
+		sum += cfg.Coordinator.Server.DrainGrace
+	}
+	if h.roles.turn && len(cfg.Turn.Listeners) > 0 {
+		sum += cfg.Turn.DrainGrace
+	}
+	if h.roles.turn && cfg.Kubernetes.Gateway.Enabled {
+		sum += cfg.Turn.DrainGrace
+	}
+	return sum
 }
 
 // build makes the roles and binds their sockets, so that a port in use or a
@@ -62,11 +96,14 @@ func build(cfg config.Config, r roles, log *slog.Logger) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
+	set := cfg
 	cfg, err = withSecrets(cfg, r)
 	if err != nil {
 		return nil, err
 	}
-	h := &house{cfg: cfg, roles: r, log: log, cluster: kube, patience: patience}
+	h := &house{cfg: cfg, roles: r, log: log, cluster: kube, set: set, loaded: set, level: &slog.LevelVar{}}
+	h.reloaded.last.Store(time.Now().Unix())
+	h.metrics = append(h.metrics, reloadMetrics(&h.reloaded))
 	if kube != nil {
 		h.closers = append(h.closers, kube.Close)
 	}
@@ -101,8 +138,19 @@ func (h *house) close() error {
 
 // add takes a finished part.
 func (h *house) add(name string, run func(context.Context) error, closer func() error) {
-	h.parts = append(h.parts, part{name, run})
+	h.parts = append(h.parts, part{name: name, run: run})
 	h.closers = append(h.closers, closer)
+}
+
+// live notes that a part must answer, by alive, for the process to be alive, and
+// what it still has to do when it was told to end.
+func (h *house) live(name string, alive func(), left func() []any) {
+	h.pulses = append(h.pulses, &pulse{name: name, alive: alive})
+	for i := range h.parts {
+		if h.parts[i].name == name {
+			h.parts[i].left = left
+		}
+	}
 }
 
 // addOps opens the operators' door over the roles that are there.
@@ -111,9 +159,9 @@ func (h *house) addOps() error {
 	if err != nil {
 		return explain(err, "ops.address", h.cfg.Ops.Address, "tcp")
 	}
-	o.pprof = h.cfg.Ops.PProf
+	o.pprof, o.pulses = h.cfg.Ops.PProf, h.pulses
 	// The first part ends last: what drains must be seen to be ready meanwhile.
-	h.parts = append([]part{{"ops", o.run}}, h.parts...)
+	h.parts = append([]part{{name: "ops", run: o.run}}, h.parts...)
 	h.closers = append(h.closers, o.close)
 	return nil
 }

@@ -229,7 +229,7 @@ func (p program) main(ctx context.Context, args []string) error {
 		return err
 	}
 	if p.hangup != nil {
-		p.hangup.load = load
+		p.hangup.load, p.hangup.files = load, a.files
 	}
 	switch a.command {
 	case "config":

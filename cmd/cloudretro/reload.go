@@ -4,6 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cloudretro/cloudretro/config"
 )
@@ -11,42 +17,125 @@ import (
 // hangup has a running process read its configuration again.
 type hangup struct {
 	signal <-chan os.Signal
+	files  []string // that are watched
 	load   func() (config.Config, error)
 }
 
-// reload hands what may change, secrets.turn and turn.users, to the roles
-// whenever the process is told to. A configuration that is wrong changes
-// nothing.
-func (h *house) reload(ctx context.Context, again *hangup) error {
-	for {
-		select {
-		case <-again.signal:
-		case <-ctx.Done():
-			return nil
-		}
-		next, err := again.load()
-		if err == nil {
-			if next.Secrets.Worker == "" {
-				next.Secrets.Worker = h.cfg.Secrets.Worker // made at random at the start
-			}
-			for _, take := range h.reloads {
-				err = errors.Join(err, take(next))
-			}
-		}
-		if err != nil {
-			h.log.Error("configuration not taken", "cause", err)
-			continue
-		}
-		h.log.Info("secrets.turn and turn.users read again; other keys need a restart")
-		if stale := stale(h.cfg, next); len(stale) > 0 {
-			h.log.Warn("changed keys are not taken before a restart", "keys", stale)
-		}
-	}
+// reloads counts what became of configurations that were read again.
+type reloads struct {
+	taken, refused atomic.Uint64
+	last           atomic.Int64 // when one was taken, or the start; seconds since 1970
 }
 
-// stale are the keys that differ from those that the process runs with, but for
-// those that it takes while it runs.
-func stale(running, next config.Config) []string {
-	running.Secrets.Turn, running.Turn.Users = next.Secrets.Turn, next.Turn.Users
-	return config.Changed(running, next)
+// reload hands what may change (see config.Live) to the roles, whenever the files
+// change or the process is told to. A configuration that is wrong changes nothing.
+func (h *house) reload(ctx context.Context, again *hangup) error {
+	edited := make(chan struct{}, 1)
+	group, ctx := errgroup.WithContext(ctx)
+	if len(again.files) > 0 {
+		watcher := config.Watcher{Files: again.files, Logger: h.log}
+		group.Go(func() error {
+			return watcher.Run(ctx, func() {
+				select {
+				case edited <- struct{}{}:
+				default: // it is about to be read
+				}
+			})
+		})
+	}
+	group.Go(func() error {
+		for {
+			select {
+			case <-again.signal:
+				if h.adopt(again.load) {
+					continue
+				}
+				h.log.Info("configuration read again, nothing has changed")
+			case <-edited:
+				h.adopt(again.load)
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	})
+	return group.Wait()
+}
+
+// adopt reads the configuration and has the roles take it. It says whether there
+// was anything to tell.
+func (h *house) adopt(load func() (config.Config, error)) bool {
+	next, err := load()
+	if err != nil {
+		h.reloaded.refused.Add(1)
+		h.log.Error("configuration not taken", "cause", err)
+		return true
+	}
+	before := h.current()
+	merged, taken, stale := config.Adopt(h.loaded, next)
+	if len(taken) > 0 {
+		full := h.withOwnSecrets(merged)
+		if err := h.give(full, before); err != nil {
+			h.reloaded.refused.Add(1)
+			h.log.Error("configuration not taken", "keys", taken, "cause", err)
+			return true
+		}
+		h.loaded = merged
+		h.running.Store(&full)
+		h.reloaded.taken.Add(1)
+		h.reloaded.last.Store(time.Now().Unix())
+		h.log.Info("configuration taken", "keys", taken)
+		h.level.Set(levelOf(full.Log)) // when the news is out
+	}
+	told := slices.Equal(stale, h.stale)
+	if h.stale = stale; len(stale) > 0 && !told {
+		h.log.Warn("changed keys are not taken before a restart", "keys", stale)
+	}
+	return len(taken) > 0 || len(stale) > 0
+}
+
+// give hands a configuration to all roles. If one of them refuses, all go on with
+// the one before.
+func (h *house) give(next, before config.Config) error {
+	var err error
+	for _, take := range h.reloads {
+		err = errors.Join(err, take(next))
+	}
+	if err == nil {
+		return nil
+	}
+	for _, take := range h.reloads {
+		_ = take(before) // was taken once
+	}
+	return err
+}
+
+// current is the configuration in force.
+func (h *house) current() config.Config {
+	if running := h.running.Load(); running != nil {
+		return *running
+	}
+	return h.cfg
+}
+
+// withOwnSecrets is what was read with the secrets that the process has got itself
+// at its start, made at random or from the cluster, where none is set.
+func (h *house) withOwnSecrets(cfg config.Config) config.Config {
+	own := &h.cfg.Secrets
+	cfg.Secrets.Worker, cfg.Secrets.Session = own.Worker, own.Session // no live keys
+	if len(cfg.Secrets.Turn) == 0 && len(h.set.Secrets.Turn) == 0 {
+		cfg.Secrets.Turn = own.Turn
+	}
+	return cfg
+}
+
+// reloadMetrics tell whether a configuration that was edited is in force.
+func reloadMetrics(r *reloads) prometheus.Collector {
+	return collect(func() *reloads { return r },
+		counters("config_reloads_total", "Changed configurations that were read while the process ran.", "result", func(r *reloads) map[string]uint64 {
+			return map[string]uint64{"taken": r.taken.Load(), "refused": r.refused.Load()}
+		}),
+		gauge("config_taken_timestamp_seconds", "When the configuration in force was taken, at the start or later.", func(r *reloads) int64 {
+			return r.last.Load()
+		}),
+	)
 }

@@ -39,6 +39,7 @@ func (h *house) addCoordinator() error {
 	}
 	h.add("coordinator", c.Run, c.Close)
 	h.checks = append(h.checks, check{"coordinator", c.Ready})
+	h.live("coordinator", c.Alive, func() []any { return []any{"pages", c.Stats().Pages} })
 	h.metrics = append(h.metrics, certificateMetrics("coordinator", c.Certificates), connectionMetrics(c), coordinatorMetrics(c))
 	h.addScaler(c)
 	h.reloads = append(h.reloads, func(next config.Config) error { return c.Reconfigure(h.doorConfig(next)) })

@@ -98,7 +98,7 @@ func runHouse(t *testing.T, cfg config.Config, r roles, log io.Writer) (h *house
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- supervise(ctx, h.parts, patience) }()
+	go func() { done <- supervise(ctx, h.parts, soon, h.log) }()
 	return h, func() {
 		cancel()
 		if err := <-done; err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,9 @@ func obedient(ctx context.Context) error {
 	<-ctx.Done()
 	return nil
 }
+
+// soon is the patience without any grace.
+func soon() time.Duration { return patience }
 
 func TestSupervise(t *testing.T) {
 	broken := errors.New("it broke")
@@ -52,9 +56,9 @@ func TestSupervise(t *testing.T) {
 				defer time.Sleep(2 * time.Hour) // virtual: the bubble outlives the slow part
 				var parts []part
 				for _, name := range []string{"a", "b"} {
-					parts = append(parts, part{name, tt.parts[name]})
+					parts = append(parts, part{name: name, run: tt.parts[name]})
 				}
-				err := supervise(ctx, parts, 10*time.Second)
+				err := supervise(ctx, parts, soon, slog.New(slog.DiscardHandler))
 				if (err == nil) != (len(tt.want) == 0) {
 					t.Fatalf("supervise: %v, want %q", err, tt.want)
 				}
@@ -73,7 +77,7 @@ func TestPartsEndInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var order []string
 		slowly := func(name string) part {
-			return part{name, func(ctx context.Context) error {
+			return part{name: name, run: func(ctx context.Context) error {
 				<-ctx.Done()
 				time.Sleep(time.Second)
 				order = append(order, name)
@@ -83,7 +87,7 @@ func TestPartsEndInOrder(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		time.AfterFunc(time.Minute, stop)
 		begin := time.Now()
-		if err := supervise(ctx, []part{slowly("coordinator"), slowly("turn"), slowly("worker")}, 10*time.Second); err != nil {
+		if err := supervise(ctx, []part{slowly("coordinator"), slowly("turn"), slowly("worker")}, soon, slog.New(slog.DiscardHandler)); err != nil {
 			t.Fatal(err)
 		}
 		if got := strings.Join(order, " "); got != "worker turn coordinator" {

@@ -52,14 +52,18 @@ func (h *house) addWorker() error {
 		return err
 	}
 	h.add("worker", w.Run, w.Close)
-	h.patience += cfg.DrainGrace
 	h.greeting = append(h.greeting, fmt.Sprintf("worker plays over UDP :%d for %s", w.MediaPort(), whom(cfg.Coordinators, cfg.Sources)))
-	h.checks = append(h.checks, check{"worker", func() error {
-		if w.Status().Coordinators == 0 {
-			return errors.New("has joined no coordinator")
+	h.checks = append(h.checks, check{"worker", w.Ready})
+	h.live("worker", w.Alive, func() []any {
+		s := w.Status()
+		return []any{"rooms", s.Rooms, "sessions", s.Sessions}
+	})
+	h.reloads = append(h.reloads, func(next config.Config) error {
+		if err := next.CheckSystem(); err != nil {
+			return err
 		}
-		return nil
-	}})
+		return w.Reconfigure(workerConfig(next))
+	})
 	h.metrics = append(h.metrics, workerMetrics(w), mediaMetrics(w), socketMetrics(w))
 	return nil
 }

@@ -76,7 +76,6 @@ func (t *Turn) Watch(ctx context.Context, update func(urls []string)) {
 			t.cfg.Logger.Warn("addresses in the status of the load balancer are malformed and not used", "addresses", bad)
 		}
 		if ctx.Err() == nil && (first || !slices.Equal(now, last)) {
-			t.cfg.Logger.Info("addresses of gates changed", "urls", now)
 			update(slices.Clone(now))
 		}
 		first, last, refused = false, now, bad

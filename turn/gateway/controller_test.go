@@ -347,7 +347,7 @@ func TestHostileObjects(t *testing.T) {
 	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	for i, spec := range []string{
 		`parentRefs: [{name: gate}], rules: [{backendRefs: [{group: cloudretro.dev, kind: StaticService, name: all}]}]`,
-		`parentRefs: [{name: gate, sectionName: none}, {name: gate, port: 1}], rules: [{backendRefs: [{name: workers, port: 65535}]}]`,
+		`parentRefs: [{name: gate, sectionName: none}, {name: gate, sectionName: one, port: 1}], rules: [{backendRefs: [{name: workers, port: 65535}]}]`,
 		`parentRefs: [{name: nobody}], rules: [{backendRefs: [{group: apps, kind: Deployment, name: x, port: 1}]}]`,
 	} {
 		w.make("udproutes", `{apiVersion: gateway.networking.k8s.io/v1, kind: UDPRoute, metadata: {name: hostile-`+strconv.Itoa(i)+`, namespace: $NS}, spec: {`+spec+`}}`)

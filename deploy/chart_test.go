@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -159,6 +161,39 @@ func TestChartSchema(t *testing.T) {
 	} {
 		if a := render(t, request{Chart: chartDir, Namespace: "mine", Values: wrong})[0]; !strings.Contains(a.Error, "schema") {
 			t.Errorf("%s: taken, or not refused by the schema: %q", name, a.Error)
+		}
+	}
+}
+
+// Parts can be combined, and the chart combines them as a kustomization of one's
+// own does.
+func TestCombined(t *testing.T) {
+	type values = map[string]any
+	mine := t.TempDir()
+	root, err := filepath.Abs("kubernetes")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if root, err = filepath.Rel(mine, root); err != nil {
+		t.Fatal(err)
+	}
+	text := "namespace: mine\nresources: [" + root + "/base]\ncomponents:\n"
+	for _, part := range []string{"node-port", "gateway", "monitoring", "storage-pvc", "storage-s3"} {
+		text += "  - " + root + "/components/" + part + "\n"
+	}
+	if err := os.WriteFile(filepath.Join(mine, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	answers := render(t, request{Kustomization: mine}, request{Chart: chartDir, Namespace: "mine", Values: values{
+		"exposure": "nodePort", "gateway": values{"enabled": true}, "monitoring": values{"enabled": true}, "storage": values{"kind": "s3"},
+	}})
+	want, got := normal(t, parse(t, answers[0])), normal(t, parse(t, answers[1]))
+	if len(want) < 40 || len(want) != len(got) {
+		t.Errorf("%d objects of kustomize, %d of the chart", len(want), len(got))
+	}
+	for name, text := range want {
+		if text != got[name] {
+			t.Errorf("%s: %s", name, differences(text, got[name]))
 		}
 	}
 }

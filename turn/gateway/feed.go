@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -66,7 +67,7 @@ func (f *feeds) start(ctx context.Context, what string, informer cache.SharedInd
 func (f *feeds) failed(fd *feed) cache.WatchErrorHandlerWithContext {
 	var told string // of the informer's goroutine
 	return func(ctx context.Context, _ *cache.Reflector, err error) {
-		kind := string(apierrors.ReasonForError(err))
+		kind := cmp.Or(string(apierrors.ReasonForError(err)), "away")
 		refused := apierrors.IsForbidden(err)
 		if refused && !fd.refused.Swap(true) {
 			f.note()

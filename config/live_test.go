@@ -34,8 +34,12 @@ func TestAdopt(t *testing.T) {
 			"coordinator.server.drainGrace", "coordinator.limits.pages", "worker.rooms.max", "webrtc.iceServers", "emulator.libretro.cores.list",
 			"encoder.video.h264.crf", "turn.maxPerUser", "secrets.turn", "kubernetes.scaler.freeSeats", "log.level",
 		}, nil},
-		{"others", []string{"coordinator.server.address=:1", "worker.network.zone=eu", "log.format=json", "secrets.worker=0123456789abcdef0"},
-			nil, []string{"coordinator.server.address", "worker.network.zone", "secrets.worker", "log.format"}},
+		{
+			"others",
+			[]string{"coordinator.server.address=:1", "worker.network.zone=eu", "log.format=json", "secrets.worker=0123456789abcdef0"},
+			nil,
+			[]string{"coordinator.server.address", "worker.network.zone", "secrets.worker", "log.format"},
+		},
 		{"both", []string{"log.access=true", "turn.realm=other"}, []string{"log.access"}, []string{"turn.realm"}},
 	}
 	for _, tt := range tests {

@@ -67,7 +67,8 @@ func (w Watcher) Run(ctx context.Context, changed func()) error {
 			return nil
 		case <-events:
 			quiet.Reset(w.Settle)
-		case <-faults: // more happened than there was room for
+		case err := <-faults: // more happened than there was room for
+			w.Logger.Debug("events of configuration files are lost", "cause", err)
 			quiet.Reset(w.Settle)
 		case <-quiet.C:
 			look()

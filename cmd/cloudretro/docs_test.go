@@ -95,7 +95,7 @@ func TestDocumentedMetrics(t *testing.T) {
 	t.Chdir(t.TempDir())
 	cfg := defaults(t, "secrets.worker=0123456789abcdef0123", "coordinator.server.address=127.0.0.1:0", "library.basePath=", "ops.address=",
 		"webrtc.singlePort=0", "worker.server.address=127.0.0.1:0", "turn.listeners=[{protocol: tcp, address: '127.0.0.1:0'}]")
-	h, err := build(cfg, everyRole(), newLogger(io.Discard, cfg.Log))
+	h, err := build(t.Context(), cfg, everyRole(), newLogger(io.Discard, cfg.Log))
 	if err != nil {
 		t.Fatal(err)
 	}

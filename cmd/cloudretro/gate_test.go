@@ -147,7 +147,7 @@ func TestGateInAHouse(t *testing.T) {
 		"secrets.worker=0123456789abcdef0", "turn.listeners=[{protocol: tcp, address: '127.0.0.1:0'}]", "ops.address=127.0.0.1:0",
 		"coordinator.server.address=127.0.0.1:0",
 	}
-	h, err := build(defaults(t, set...), roles{coordinator: true, turn: true}, slog.New(slog.DiscardHandler))
+	h, err := build(t.Context(), defaults(t, set...), roles{coordinator: true, turn: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func TestHTTPSPortsInUse(t *testing.T) {
 	} {
 		cfg := defaults(t, append(set, "coordinator.server.https=true", httpsKey+".httpsCert="+m.Cert, httpsKey+".httpsKey="+m.Key,
 			"secrets.worker=0123456789abcdef0", "ops.address=")...)
-		_, err := build(cfg, roles{coordinator: true}, slog.New(slog.DiscardHandler))
+		_, err := build(t.Context(), cfg, roles{coordinator: true}, slog.New(slog.DiscardHandler))
 		if err == nil || !strings.HasPrefix(err.Error(), key+" ") || !strings.Contains(err.Error(), "another program listens there") {
 			t.Errorf("%s: %v", key, err)
 		}
@@ -139,7 +139,7 @@ func TestACMEHouse(t *testing.T) {
 	cfg := defaults(t, "coordinator.server.https=true", httpsKey+".domain=play.example.org", httpsKey+".acme.cacheDir="+t.TempDir()+"/acme",
 		"coordinator.server.address=127.0.0.1:0", httpsKey+".address=127.0.0.1:0", httpsKey+".redirectPort=443",
 		httpsKey+".acme.directoryURL=https://"+listener.Addr().String(), "secrets.worker=0123456789abcdef0", "ops.address=")
-	h, err := build(cfg, roles{coordinator: true}, newLogger(io.Discard, cfg.Log))
+	h, err := build(t.Context(), cfg, roles{coordinator: true}, newLogger(io.Discard, cfg.Log))
 	if err != nil {
 		t.Fatal(err)
 	}

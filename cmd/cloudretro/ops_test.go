@@ -188,7 +188,7 @@ func TestLivez(t *testing.T) {
 
 // The roles of a house are asked.
 func TestLivezOfAHouse(t *testing.T) {
-	h, err := build(defaults(t, "secrets.worker=0123456789abcdef0", "turn.listeners=[{protocol: tcp, address: '127.0.0.1:0'}]",
+	h, err := build(t.Context(), defaults(t, "secrets.worker=0123456789abcdef0", "turn.listeners=[{protocol: tcp, address: '127.0.0.1:0'}]",
 		"ops.address=127.0.0.1:0", "coordinator.server.address=127.0.0.1:0"), roles{coordinator: true, turn: true}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)

@@ -42,6 +42,7 @@ type house struct {
 	running  atomic.Pointer[config.Config]
 	level    *slog.LevelVar
 	reloaded reloads
+	rotation rotation
 
 	page     string   // URL of the page, "" without a coordinator here
 	local    string   // URL by which roles of this process join it
@@ -51,8 +52,11 @@ type house struct {
 // play runs the roles until ctx ends or one of them fails.
 func (p program) play(ctx context.Context, cfg config.Config, r roles) error {
 	log, level := newLevelled(p.stderr, cfg.Log)
-	h, err := build(cfg, r, log)
-	if err != nil {
+	h, err := build(ctx, cfg, r, log)
+	switch {
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return nil // told to end while the start waited for the cluster
+	case err != nil:
 		return err
 	}
 	h.level = level
@@ -91,14 +95,17 @@ func (h *house) graces(cfg config.Config) time.Duration {
 
 // build makes the roles and binds their sockets, so that a port in use or a
 // folder that cannot be read is an error before anything runs.
-func build(cfg config.Config, r roles, log *slog.Logger) (*house, error) {
+func build(ctx context.Context, cfg config.Config, r roles, log *slog.Logger) (*house, error) {
 	kube, err := connect(cfg.Kubernetes, log)
 	if err != nil {
 		return nil, err
 	}
 	set := cfg
-	cfg, err = withSecrets(cfg, r)
+	cfg, err = withSecrets(ctx, cfg, r, kube)
 	if err != nil {
+		if kube != nil {
+			err = errors.Join(err, kube.Close())
+		}
 		return nil, err
 	}
 	h := &house{cfg: cfg, roles: r, log: log, cluster: kube, set: set, loaded: set, level: &slog.LevelVar{}}
@@ -107,6 +114,7 @@ func build(cfg config.Config, r roles, log *slog.Logger) (*house, error) {
 	if kube != nil {
 		h.closers = append(h.closers, kube.Close)
 	}
+	h.addRotation()
 	steps := []struct {
 		wanted bool
 		add    func() error

@@ -91,7 +91,7 @@ func TestSecrets(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg, err := withSecrets(defaults(t, tt.set...), tt.roles)
+			cfg, err := withSecrets(t.Context(), defaults(t, tt.set...), tt.roles, nil)
 			got := cfg.Secrets.Worker
 			switch {
 			case tt.want == "" && err == nil:
@@ -104,13 +104,13 @@ func TestSecrets(t *testing.T) {
 		})
 	}
 	t.Run("turn alone with its own", func(t *testing.T) {
-		if _, err := withSecrets(defaults(t, "secrets.turn="+secret), roles{turn: true}); err != nil {
+		if _, err := withSecrets(t.Context(), defaults(t, "secrets.turn="+secret), roles{turn: true}, nil); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Run("two processes get two secrets", func(t *testing.T) {
-		a, _ := withSecrets(defaults(t), everyRole())
-		b, _ := withSecrets(defaults(t), everyRole())
+		a, _ := withSecrets(t.Context(), defaults(t), everyRole(), nil)
+		b, _ := withSecrets(t.Context(), defaults(t), everyRole(), nil)
 		if a.Secrets.Worker == b.Secrets.Worker {
 			t.Error("the random secret is not random")
 		}

@@ -70,6 +70,8 @@ func (h *house) adopt(load func() (config.Config, error)) bool {
 		h.log.Error("configuration not taken", "cause", err)
 		return true
 	}
+	h.rotation.Lock()
+	defer h.rotation.Unlock()
 	before := h.current()
 	merged, taken, stale := config.Adopt(h.loaded, next)
 	if len(taken) > 0 {
@@ -118,9 +120,13 @@ func (h *house) current() config.Config {
 }
 
 // withOwnSecrets is what was read with the secrets that the process has got itself
-// at its start, made at random or from the cluster, where none is set.
+// at its start, made at random or from the cluster, where none is set. The caller
+// holds the rotation.
 func (h *house) withOwnSecrets(cfg config.Config) config.Config {
-	own := &h.cfg.Secrets
+	own := h.cfg.Secrets
+	if h.rotation.turn != nil {
+		own.Turn = h.rotation.turn
+	}
 	cfg.Secrets.Worker, cfg.Secrets.Session = own.Worker, own.Session // no live keys
 	if len(cfg.Secrets.Turn) == 0 && len(h.set.Secrets.Turn) == 0 {
 		cfg.Secrets.Turn = own.Turn

@@ -22,6 +22,13 @@ func (h *house) addCoordinator() error {
 	if h.cluster != nil && h.cfg.Kubernetes.TurnService != "" {
 		cfg.Relays = h.turnService()
 	}
+	if h.cluster != nil && h.cfg.Kubernetes.Token.Audience != "" {
+		tokens, err := h.tokens()
+		if err != nil {
+			return err
+		}
+		cfg.Tokens = tokens
+	}
 	key := "coordinator.server.address"
 	if server.HTTPS {
 		cfg.TLS = doorTLS(server.TLS)

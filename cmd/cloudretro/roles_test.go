@@ -69,7 +69,7 @@ func TestMissingStorageIsNoFolder(t *testing.T) {
 
 func TestGateWithoutListeners(t *testing.T) {
 	none := defaults(t, "turn.listeners=", "secrets.worker=0123456789abcdef0", "ops.address=")
-	if _, err := build(none, roles{turn: true}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "turn.listeners is empty") {
+	if _, err := build(t.Context(), none, roles{turn: true}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "turn.listeners is empty") {
 		t.Errorf("role turn alone without listeners: %v", err)
 	}
 	h := &house{cfg: none, roles: everyRole()}
@@ -84,7 +84,7 @@ func TestFailedBuildReleasesItsPorts(t *testing.T) {
 	cfg := defaults(t, "coordinator.server.address=127.0.0.1:0", "turn.listeners=[{protocol: udp, address: '127.0.0.1:0'}]",
 		"secrets.worker=0123456789abcdef0", "ops.address="+taken)
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
-	if _, err := build(cfg, roles{coordinator: true, turn: true}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "ops.address") {
+	if _, err := build(t.Context(), cfg, roles{coordinator: true, turn: true}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "ops.address") {
 		t.Fatalf("build: %v", err)
 	}
 }
@@ -92,7 +92,7 @@ func TestFailedBuildReleasesItsPorts(t *testing.T) {
 // runHouse runs roles until the returned function is called.
 func runHouse(t *testing.T, cfg config.Config, r roles, log io.Writer) (h *house, end func()) {
 	t.Helper()
-	h, err := build(cfg, r, newLogger(log, cfg.Log))
+	h, err := build(t.Context(), cfg, r, newLogger(log, cfg.Log))
 	if err != nil {
 		t.Fatal(err)
 	}

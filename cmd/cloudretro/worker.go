@@ -38,6 +38,9 @@ func (h *house) addWorker() error {
 	}
 	cfg := workerConfig(h.cfg)
 	cfg.Coordinators = h.coordinators(cfg.Coordinators)
+	if h.cluster != nil && !h.roles.coordinator {
+		cfg.TokenFile = h.cfg.Kubernetes.Token.File
+	}
 	if h.cluster != nil {
 		cfg.Sources = append(cfg.Sources, discovery.NewCoordinators(h.slices(h.cfg.Kubernetes.CoordinatorService, pagePort)))
 	}

@@ -24,20 +24,20 @@ const (
 
 // throughDoor has pods of a role find the API server at this machine, under a name
 // that its certificate has.
-const throughDoor = `- target: {kind: Deployment, name: ROLE}
+const throughDoor = `- target: {kind: Deployment, name: "@role@"}
   patch: |
     apiVersion: apps/v1
     kind: Deployment
-    metadata: {name: ROLE}
+    metadata: {name: "@role@"}
     spec:
       template:
         spec:
-          hostAliases: [{ip: ADDRESS, hostnames: [kubernetes.default.svc]}]
+          hostAliases: [{ip: "@address@", hostnames: [kubernetes.default.svc]}]
           containers:
-            - name: ROLE
+            - name: "@role@"
               env:
                 - {name: KUBERNETES_SERVICE_HOST, value: kubernetes.default.svc}
-                - {name: KUBERNETES_SERVICE_PORT, value: "PORT"}
+                - {name: KUBERNETES_SERVICE_PORT, value: "@port@"}
 `
 
 // apiServer is what can be taken away.
@@ -81,7 +81,7 @@ func (i *installation) door(t *testing.T) apiServer {
 	var patches strings.Builder
 	patches.WriteString("patches:\n")
 	for _, role := range roles {
-		patches.WriteString(strings.NewReplacer("ROLE", role, "ADDRESS", own, "PORT", port).Replace(throughDoor))
+		patches.WriteString(strings.NewReplacer("@role@", role, "@address@", own, "@port@", port).Replace(throughDoor))
 	}
 	i.change(t, patches.String())
 	return apiServer{

@@ -73,7 +73,7 @@ func TestClusterConfines(t *testing.T) {
 		}
 		for _, p := range i.pods(t, "") { // as the API server would judge them today
 			p.ObjectMeta = metav1.ObjectMeta{Name: "again", Labels: p.Labels}
-			p.Spec.NodeName = ""
+			p.Spec.NodeName, p.Spec.TopologySpreadConstraints = "", nil
 			if _, err := i.Client.CoreV1().Pods(i.Namespace).Create(t.Context(), &p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 				t.Error(err)
 			}

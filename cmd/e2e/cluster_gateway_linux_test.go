@@ -14,16 +14,16 @@ const ownClass = `patches:
 - target: {kind: GatewayClass, name: cloudretro}
   options: {allowNameChange: true}
   patch: |
-    - {op: replace, path: /metadata/name, value: NAME}
-    - {op: replace, path: /spec/controllerName, value: cloudretro.dev/NAME}
+    - {op: replace, path: /metadata/name, value: "@class@"}
+    - {op: replace, path: /spec/controllerName, value: cloudretro.dev/@class@}
 - target: {kind: ClusterRoleBinding, name: cloudretro-gateway}
   options: {allowNameChange: true}
   patch: |
-    - {op: replace, path: /metadata/name, value: NAME}
+    - {op: replace, path: /metadata/name, value: "@class@"}
 - target: {kind: Gateway, name: turn}
   patch: |
     - {op: add, path: /metadata/annotations, value: {cloudretro.dev/service-type: NodePort}}
-    - {op: replace, path: /spec/gatewayClassName, value: NAME}
+    - {op: replace, path: /spec/gatewayClassName, value: "@class@"}
 - target: {kind: Service, name: coordinator}
   patch: |
     - {op: replace, path: /spec/type, value: NodePort}
@@ -33,20 +33,20 @@ const ownClass = `patches:
     apiVersion: apps/v1
     kind: Deployment
     metadata: {name: coordinator}
-    spec: {template: {spec: {containers: [{name: coordinator, env: [{name: CLOUDRETRO_KUBERNETES_TURNSERVICE, value: turn-NAME}]}]}}}
+    spec: {template: {spec: {containers: [{name: coordinator, env: [{name: CLOUDRETRO_KUBERNETES_TURNSERVICE, value: turn-@class@}]}]}}}
 - target: {kind: Deployment, name: turn}
   patch: |
     apiVersion: apps/v1
     kind: Deployment
     metadata: {name: turn}
-    spec: {template: {spec: {containers: [{name: turn, env: [{name: CLOUDRETRO_KUBERNETES_GATEWAY_CONTROLLERNAME, value: cloudretro.dev/NAME}]}]}}}
+    spec: {template: {spec: {containers: [{name: turn, env: [{name: CLOUDRETRO_KUBERNETES_GATEWAY_CONTROLLERNAME, value: cloudretro.dev/@class@}]}]}}}
 `
 
 // TestClusterGateway plays through a Gateway, whose listeners come and go.
 func TestClusterGateway(t *testing.T) {
 	i := prepare(t, "gateway", "")
 	class := i.Namespace
-	i.change(t, strings.ReplaceAll(ownClass, "NAME", class))
+	i.change(t, strings.ReplaceAll(ownClass, "@class@", class))
 	b := outside(t, i.nodes...)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

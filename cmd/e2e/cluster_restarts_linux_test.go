@@ -12,6 +12,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
+// settled is how long nodes may need to forget the pods that end.
+const settled = 40 * time.Second
+
 // deletionCost is how a ReplicaSet is told which pods to take last.
 const deletionCost = corev1.PodDeletionCost
 
@@ -98,7 +101,6 @@ func TestClusterRestarts(t *testing.T) {
 
 	p := i.play(t, b, url+"/play/test-card")
 	plays(t, p)
-	since := eval[float64](t, p, "performance.now()")
 	if !t.Run("coordinator deleted", func(t *testing.T) { i.deleteCoordinator(t, p) }) {
 		return
 	}
@@ -106,8 +108,7 @@ func TestClusterRestarts(t *testing.T) {
 	if !t.Run("scaled in", func(t *testing.T) { i.scaleWorkers(t, p, q) }) {
 		return
 	}
-	t.Run("rollout", func(t *testing.T) { i.rolloutWhilePlaying(t, p, q) })
-	notDisturbed(t, p, since)
+	t.Run("rollout", func(t *testing.T) { i.rolloutWhilePlaying(t, b, url, p, q) })
 }
 
 // deleteCoordinator takes the coordinator away that serves a page, of three.
@@ -153,7 +154,7 @@ func (i *installation) scaleWorkers(t *testing.T, pages ...*Page) {
 }
 
 // rolloutWhilePlaying restarts everything; the games go on at pods on their way out.
-func (i *installation) rolloutWhilePlaying(t *testing.T, pages ...*Page) {
+func (i *installation) rolloutWhilePlaying(t *testing.T, b *Browser, url string, pages ...*Page) {
 	since := make([]float64, len(pages))
 	for n, p := range pages {
 		since[n] = eval[float64](t, p, "performance.now()")
@@ -167,6 +168,15 @@ func (i *installation) rolloutWhilePlaying(t *testing.T, pages ...*Page) {
 			}
 		}
 	}
+	// Through a new gate to a worker that ends.
+	room := eval[string](t, pages[0], "cloudretro.room")
+	friend := i.play(t, b, url+"/room/"+room)
+	if got := eval[string](t, friend, "cloudretro.room"); got != room {
+		t.Errorf("the friend is in room %s, want %s", got, room)
+	}
+	plays(t, friend)
+	friend.Close()
+	linger(t, pages[0], settled)
 	for n, p := range pages {
 		plays(t, p)
 		until(t, p, "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 30*time.Second)

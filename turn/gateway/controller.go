@@ -78,7 +78,7 @@ func New(cfg Config) (*Controller, error) {
 	c := &Controller{
 		feeds: f, cfg: cfg, custom: newCustom(f, client),
 		secrets: &secrets{f, cfg.Cluster.Client, map[types.NamespacedName]*feed{}},
-		writer:  newWriter(cfg.Cluster.Client, client, cfg.Logger),
+		writer:  newWriter(cfg.Cluster.Client, client, cfg.Logger, f.note),
 	}
 	c.settings.Store(&cfg.Settings)
 	return c, nil
@@ -165,11 +165,11 @@ func (c *Controller) pass(ctx context.Context) (time.Duration, error) {
 	if err != nil || !known {
 		return calm, err
 	}
-	out, resources := c.translate()
+	out, _ := c.translate()
 	if known, err = c.secrets.arrange(ctx, out.Secrets); err != nil || !known {
 		return calm, err
 	}
-	out, resources = c.translate()
+	out, resources := c.translate()
 	failed := map[string]string{}
 	for id, err := range c.cfg.Fleet.Apply(ctx, out.Listeners) {
 		failed[id] = err.Error()
@@ -207,6 +207,7 @@ func (c *Controller) translate() (Outcome, Resources) {
 		Bundles:        c.custom.bundles(),
 		NodeAddresses:  nodeAddresses(objects[*corev1.Pod](c.pods)),
 		Unserved:       c.unserved,
+		Refused:        c.writer.refusals(),
 	}
 	return Translate(r, s), r
 }

@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // draft is what the cluster should look like, and the snapshot that it is of.
@@ -39,10 +38,21 @@ type writer struct {
 	latest  atomic.Pointer[draft]
 	taken   chan struct{} // capacity 1
 	told    string        // the last failure in the log
+	note    func()        // called when refused has changed
+	refused atomic.Pointer[map[types.NamespacedName]string]
 }
 
-func newWriter(client kubernetes.Interface, dynamic dynamic.Interface, log *slog.Logger) *writer {
-	return &writer{client: client, dynamic: dynamic, log: log, taken: make(chan struct{}, 1)}
+func newWriter(client kubernetes.Interface, dynamic dynamic.Interface, log *slog.Logger, note func()) *writer {
+	return &writer{client: client, dynamic: dynamic, log: log, taken: make(chan struct{}, 1), note: note}
+}
+
+// refusals are Services that the API server did not take last time, and why. It
+// may be called at any time.
+func (w *writer) refusals() map[types.NamespacedName]string {
+	if known := w.refused.Load(); known != nil {
+		return *known
+	}
+	return nil
 }
 
 // take replaces the draft. It may be called at any time.
@@ -90,11 +100,11 @@ func (w *writer) tell(err error) {
 func (w *writer) write(ctx context.Context, d *draft) error {
 	err := errors.Join(w.services(ctx, d), w.mirrors(ctx, d))
 	for name, status := range d.out.Classes {
-		err = errors.Join(err, writeStatus(ctx, w, gatewayv1.SchemeGroupVersion.WithResource("gatewayclasses"), "GatewayClass",
+		err = errors.Join(err, writeStatus(ctx, w, schema.GroupVersionResource{Group: upstream, Version: "v1", Resource: "gatewayclasses"}, "GatewayClass",
 			find(d.of.Classes, types.NamespacedName{Name: name}), status))
 	}
 	for name, status := range d.out.Gateways {
-		err = errors.Join(err, writeStatus(ctx, w, gatewayv1.SchemeGroupVersion.WithResource("gateways"), "Gateway", find(d.of.Gateways, name), status))
+		err = errors.Join(err, writeStatus(ctx, w, schema.GroupVersionResource{Group: upstream, Version: "v1", Resource: "gateways"}, "Gateway", find(d.of.Gateways, name), status))
 	}
 	for name, status := range d.out.Routes {
 		err = errors.Join(err, writeStatus(ctx, w, d.routes, "UDPRoute", find(d.of.Routes, name), status))

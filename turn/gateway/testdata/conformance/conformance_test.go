@@ -36,7 +36,7 @@ var report = flag.String("report-file", "", "where the report is written")
 
 const (
 	needsHTTP     = "its Gateways have HTTP or HTTPS listeners, which a TURN gate refuses with UnsupportedProtocol"
-	needsDatagram = "it sends plain datagrams to a listener, where a TURN gate speaks TURN alone; TestStatuses runs the rest"
+	needsDatagram = "it sends plain datagrams to a listener, where a TURN gate speaks TURN alone"
 )
 
 // skipped are tests of the claimed features that do not apply, and why.
@@ -60,10 +60,7 @@ var skipped = map[string]string{
 
 // statuses are tests that say something of conditions, whose subtests with
 // datagrams are left out by -skip.
-var statuses = []string{
-	"UDPRouteReferenceGrant", "UDPRouteMultipleRoutesAttachment", "UDPRouteParentRefAttachAllListeners",
-	"UDPRouteParentRefPortAndSectionName",
-}
+var statuses = []string{"UDPRouteReferenceGrant", "UDPRouteMultipleRoutesAttachment", "UDPRouteParentRefAttachAllListeners"}
 
 // TestConformance runs the tests that apply as they are and writes the report.
 func TestConformance(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -332,5 +333,41 @@ func TestSaysWhatIsMissing(t *testing.T) {
 	}
 	if n := log.count("level=WARN"); n != 1 {
 		t.Error(fmt.Sprintf("%d warnings:\n", n), log.text.String())
+	}
+}
+
+// The rights that Run names are enough.
+func TestRightsAreEnough(t *testing.T) {
+	t.Parallel()
+	c := clustertest.Connect(t)
+	deploy(t, c, 1)
+	own := clustertest.As(t, c, "coordinator")
+	role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "scaler"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"create"}},
+		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, ResourceNames: []string{scaler.Lease}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch", "patch"}},
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments/scale"}, ResourceNames: []string{"worker"}, Verbs: []string{"get", "update"}},
+		{APIGroups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}, Verbs: []string{"list"}},
+	}}
+	f, log := &fleet{}, &buffer{}
+	own.Logger = slog.New(slog.NewTextHandler(log, nil))
+	s, _ := start(t, own, f, scaler.Settings{FreeSeats: 3, Deployment: "worker", MinReplicas: 1, MaxReplicas: 2}, own.Logger)
+	until(t, "what is missing is said", func() bool { return log.count("give the service account get, create and update on leases") == 1 })
+	if _, err := c.Client.RbacV1().Roles(c.Namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.Client.RbacV1().RoleBindings(c.Namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "scaler"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "scaler"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "coordinator", Namespace: c.Namespace}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it scales and marks", func() bool {
+		return f.joined(t, c) == 2 && replicas(t, c) == 2 && marked(t, c, f.names()[0], "0", "true") && marked(t, c, f.names()[1], "0", "true")
+	})
+	if st := s.Stats(); st.Failed != 0 {
+		t.Errorf("%+v\n%s", st, log.text.String())
 	}
 }

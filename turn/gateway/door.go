@@ -30,6 +30,7 @@ type door struct {
 	serviceName types.NamespacedName
 	service     *corev1.Service // that was made for it, nil = none yet
 	foreign     bool            // somebody else's Service has the name
+	refusal     string          // why the API server does not take it
 	exhausted   bool            // a listener found no port of the pods left
 	settings    serviceSettings
 	nodePorts   map[string]int32 // asked for, by listener
@@ -52,6 +53,7 @@ func (t *translator) openDoors() {
 		t.doors[d.name] = d
 		t.order = append(t.order, d)
 		d.serviceName = types.NamespacedName{Namespace: g.Namespace, Name: serviceName(g.Name, c.name)}
+		d.refusal = t.Refused[d.serviceName]
 		if service := t.services[d.serviceName]; service != nil && t.madeFor(service, g.Name) {
 			d.service = service
 		} else {

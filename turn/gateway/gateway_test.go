@@ -382,3 +382,15 @@ func TestTheOlderGatewayKeepsAName(t *testing.T) {
 	expect(t, "first", gatewayNamed(t, r, "a").Status.Conditions, "Programmed=True Programmed")
 	expect(t, "second", gatewayNamed(t, r, "a-b").Status.Conditions, "Programmed=False NoResources")
 }
+
+// What the API server says of a Service is told where its owner looks.
+func TestARefusedServiceIsTold(t *testing.T) {
+	r := snapshot(t, classOf(""), gatewayOf("", "", oneUDP))
+	r.Refused = map[types.NamespacedName]string{{Namespace: "infra", Name: "g-cloudretro"}: "provided port is already allocated"}
+	settle(t, &r)
+	for _, c := range gatewayNamed(t, r, "g").Status.Conditions {
+		if c.Type == "Programmed" && (c.Reason != "Pending" || !strings.Contains(c.Message, "already allocated")) {
+			t.Errorf("%+v", c)
+		}
+	}
+}

@@ -32,6 +32,8 @@ type Resources struct {
 	NodeAddresses []string
 	// Unserved are listeners that the fleet could not serve, and why, by ID.
 	Unserved map[string]string
+	// Refused are Services that the API server did not take, and why.
+	Refused map[types.NamespacedName]string
 }
 
 // Settings are what Translate needs to know besides.

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -15,6 +16,7 @@ import (
 // services makes the Services of Gateways and deletes those that are of none any
 // more.
 func (w *writer) services(ctx context.Context, d *draft) (all error) {
+	refused := map[types.NamespacedName]string{}
 	for _, want := range d.out.Services {
 		name := types.NamespacedName{Namespace: want.Namespace, Name: want.Name}
 		var err error
@@ -26,10 +28,17 @@ func (w *writer) services(ctx context.Context, d *draft) (all error) {
 			continue
 		}
 		if err = stale(err); err != nil {
+			if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) { // not that it could not be reached
+				refused[name] = err.Error()
+			}
 			all = errors.Join(all, fmt.Errorf("service %s: %w", name, err))
 			continue
 		}
 		w.log.Info("service of a Gateway written", "service", name.String(), "type", want.Spec.Type)
+	}
+	if !maps.Equal(refused, w.refusals()) {
+		w.refused.Store(&refused)
+		w.note()
 	}
 	for _, name := range d.out.Obsolete {
 		is, ok := find(d.of.Services, name).(*corev1.Service)

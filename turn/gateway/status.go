@@ -89,6 +89,8 @@ func (d *door) programmed(accepted verdict, listeners int) verdict {
 		return bad(kind, gatewayv1.GatewayReasonInvalid, "the Gateway is not accepted: "+accepted.message)
 	case d.foreign:
 		return bad(kind, gatewayv1.GatewayReasonNoResources, fmt.Sprintf("Service %s exists and was not made for this Gateway; delete or rename it", d.serviceName))
+	case d.refusal != "":
+		return bad(kind, gatewayv1.GatewayReasonPending, fmt.Sprintf("Service %s cannot be written: %s", d.serviceName, d.refusal))
 	case d.unusable != "":
 		return bad(kind, gatewayv1.GatewayReasonAddressNotUsable, fmt.Sprintf("the requested address %q is no IP address", d.unusable))
 	case d.service == nil:

@@ -176,9 +176,9 @@ func freePort() (string, error) {
 	return l.Addr().String(), nil
 }
 
-// ready asks /readyz.
+// ready asks /livez: at /readyz it waits for workers, which are to come.
 func ready(ctx context.Context, ops string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops+"/readyz", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+ops+"/livez", nil)
 	if err != nil {
 		return false
 	}

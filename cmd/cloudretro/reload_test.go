@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -167,7 +168,7 @@ log: {level: debug}
 	awaitText(t, ops, "/metrics", "cloudretro_worker_places 4")
 	awaitText(t, ops, "/metrics", `cloudretro_config_reloads_total{result="taken"} 2`)
 	if n := strings.Count(p.log(), "configuration not taken"); n != 1 {
-		t.Errorf("a mistake is told %d times", n)
+		t.Errorf("a mistake is told %d times:\n%s", n, p.log())
 	}
 	if hello, _ := greeted(t, page); slices.ContainsFunc(hello.ICEServers, func(s signal.ICEServer) bool { return s.URLs[0] == "stun:stun.example.org:3478" }) {
 		t.Errorf("what was taken out is told: %+v", hello.ICEServers)
@@ -252,7 +253,9 @@ func TestReload(t *testing.T) {
 	var mu sync.Mutex
 	var more []string
 	var fails error
+	var loads atomic.Int64
 	h, log, again := reloading(t, func() (config.Config, error) {
+		defer loads.Add(1)
 		mu.Lock()
 		defer mu.Unlock()
 		return defaults(t, append(base, more...)...), fails
@@ -261,7 +264,9 @@ func TestReload(t *testing.T) {
 		mu.Lock()
 		more, fails = set, err
 		mu.Unlock()
+		before := loads.Load()
 		again()
+		eventually(t, "it to be read", func() bool { return loads.Load() > before })
 	}
 	page := strings.TrimPrefix(h.page, "http://")
 	to(nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -95,6 +96,27 @@ func TestPartsEndInOrder(t *testing.T) {
 		}
 		if took := time.Since(begin); took != time.Minute+3*time.Second {
 			t.Errorf("took %v, want a minute and 3 s", took)
+		}
+	})
+}
+
+// What a process that is to end waits for is told now and then.
+func TestSuperviseTellsWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		ctx, stop := context.WithCancel(t.Context())
+		stop()
+		slow := part{name: "worker", left: func() []any { return []any{"rooms", 3} }, run: func(ctx context.Context) error {
+			<-ctx.Done()
+			time.Sleep(2*progress + time.Second)
+			return nil
+		}}
+		long := func() time.Duration { return time.Hour }
+		if err := supervise(ctx, []part{slow}, long, slog.New(slog.NewTextHandler(&out, nil))); err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(out.String(), "of=worker rooms=3"); n != 2 {
+			t.Errorf("told %d times:\n%s", n, out.String())
 		}
 	})
 }

@@ -67,8 +67,10 @@ func TestWorkersByToken(t *testing.T) {
 		}
 	}
 	want := []WorkerPod{
-		{"name-pod-1", signal.StateReady, 2, 0, 4, 3}, {"name-three", signal.StateReady, 2, 0, 4, 3},
-		{"pod-1", signal.StateReady, 2, 0, 4, 3}, {"pod-2", signal.StateReady, 2, 0, 4, 3},
+		{"name-pod-1", signal.StateReady, 2, 0, 4, 3},
+		{"name-three", signal.StateReady, 2, 0, 4, 3},
+		{"pod-1", signal.StateReady, 2, 0, 4, 3},
+		{"pod-2", signal.StateReady, 2, 0, 4, 3},
 	}
 	until(t, "all workers", func() bool { return slices.Equal(d.WorkerPods(), want) })
 }

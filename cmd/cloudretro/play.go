@@ -39,6 +39,7 @@ type house struct {
 	set      config.Config // as it was read at the start, without the secrets that were got besides
 	loaded   config.Config // as it was read last; of reload
 	stale    []string      // keys of it that need a restart; of reload
+	mistake  string        // that was told last, "" after none; of reload
 	running  atomic.Pointer[config.Config]
 	level    *slog.LevelVar
 	reloaded reloads

@@ -47,6 +47,7 @@ func (h *house) reload(ctx context.Context, again *hangup) error {
 		for {
 			select {
 			case <-again.signal:
+				h.mistake = "" // who asks is told again
 				if h.adopt(again.load) {
 					continue
 				}
@@ -66,10 +67,14 @@ func (h *house) reload(ctx context.Context, again *hangup) error {
 func (h *house) adopt(load func() (config.Config, error)) bool {
 	next, err := load()
 	if err != nil {
-		h.reloaded.refused.Add(1)
-		h.log.Error("configuration not taken", "cause", err)
+		if err.Error() != h.mistake {
+			h.mistake = err.Error()
+			h.reloaded.refused.Add(1)
+			h.log.Error("configuration not taken", "cause", err)
+		}
 		return true
 	}
+	h.mistake = ""
 	h.rotation.Lock()
 	defer h.rotation.Unlock()
 	before := h.current()

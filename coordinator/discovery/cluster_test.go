@@ -163,13 +163,13 @@ func TestSlicesOfACluster(t *testing.T) {
 	c.until("ws://10.1.0.1:8000 ws://10.1.0.2:8000")
 	p.slice("c2", "coordinator", v6, "ST 2001:db8::1")
 	c.until("ws://10.1.0.1:8000 ws://10.1.0.2:8000 ws://[2001:db8::1]:8000")
-	p.slice("w1", "worker", v4, "RS 10.2.0.1", " 10.2.0.2")
+	p.slice("w1", "worker", v4, "RS 10.2.0.1")
 	w.until("10.2.0.1:8443")
 	p.slice("w2", "worker", v4, "ST 10.2.0.3") // is about to end, and serves
 	w.until("10.2.0.1:8443 10.2.0.3:8443")
 	p.slice("w2", "worker", v4, "T 10.2.0.3")
 	w.until("10.2.0.1:8443")
-	p.slice("w1", "worker", v4, "RS 10.2.0.1", "RS 10.2.0.2")
+	p.slice("w1", "worker", v4, "RS 10.2.0.1", " 10.2.0.2") // starts
 	w.until("10.2.0.1:8443 10.2.0.2:8443")
 	p.must(p.client.DiscoveryV1().EndpointSlices(p.namespace).Delete(t.Context(), "w1", metav1.DeleteOptions{}))
 	w.until("")

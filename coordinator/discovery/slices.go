@@ -96,7 +96,9 @@ func (c *Coordinators) Watch(ctx context.Context, update func([]Endpoint)) {
 }
 
 // Workers are the media addresses of workers behind a Service of Kubernetes: of
-// those that serve, among them pods that are about to end. It is a turn.Source.
+// those that serve or will, and of pods that are about to end for as long as they
+// serve. A worker has its first game before the cluster calls it ready, and a page
+// whose relay is refused does not ask again. It is a turn.Source.
 type Workers struct{ cfg SlicesConfig }
 
 // NewWorkers starts nothing.
@@ -122,7 +124,7 @@ func (w *Workers) Watch(ctx context.Context, update func([]netip.AddrPort)) {
 type wanted struct {
 	port     string // its name
 	protocol corev1.Protocol
-	serving  bool // only endpoints that serve
+	serving  bool // no endpoints that have ceased to serve
 	limit    int
 }
 
@@ -137,7 +139,7 @@ func addresses(list []*discoveryv1.EndpointSlice, w wanted) []netip.AddrPort {
 			continue
 		}
 		for _, endpoint := range slice.Endpoints {
-			if w.serving && !serves(endpoint.Conditions) {
+			if w.serving && ceased(endpoint.Conditions) {
 				continue
 			}
 			for _, text := range endpoint.Addresses {
@@ -173,13 +175,15 @@ func (w wanted) ports(slice *discoveryv1.EndpointSlice) []uint16 {
 	return ports
 }
 
-// serves: a condition that is not said is true, but one of an old controller
-// that says only whether the endpoint is ready.
-func serves(c discoveryv1.EndpointConditions) bool {
+// ceased says that an endpoint has ended, or that its pod is about to and serves
+// nobody any more. A condition that is not said is true, but for one of an old
+// controller that says only whether the endpoint is ready.
+func ceased(c discoveryv1.EndpointConditions) bool {
+	starts := c.Terminating != nil && !*c.Terminating
 	if c.Serving != nil {
-		return *c.Serving
+		return !*c.Serving && !starts
 	}
-	return c.Ready == nil || *c.Ready
+	return c.Ready != nil && !*c.Ready && !starts
 }
 
 // address reads one of a slice. What the API server would refuse in it is

@@ -62,7 +62,7 @@ func TestAddressesOfSlices(t *testing.T) {
 	const v4, v6, name = discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6, discoveryv1.AddressTypeFQDN
 	tests := map[string]struct {
 		slices             []*discoveryv1.EndpointSlice
-		everyone, serving4 []string // all of port "http"; those that serve at port "media"
+		everyone, serving4 []string // all of port "http"; at port "media" those that have not ceased to serve
 	}{
 		"none":  {nil, nil, nil},
 		"empty": {[]*discoveryv1.EndpointSlice{slice(v4, "http 1/TCP,media 2/UDP")}, nil, nil},
@@ -79,7 +79,7 @@ func TestAddressesOfSlices(t *testing.T) {
 				endpoint("RSt", "10.0.0.1"), endpoint("rST", "10.0.0.2"), endpoint("rsT", "10.0.0.3"), endpoint("rst", "10.0.0.4"),
 				endpoint("", "10.0.0.5"), endpoint("r", "10.0.0.6"), endpoint("R", "10.0.0.7"), endpoint("Rs", "10.0.0.8"))},
 			[]string{"10.0.0.1:1", "10.0.0.2:1", "10.0.0.3:1", "10.0.0.4:1", "10.0.0.5:1", "10.0.0.6:1", "10.0.0.7:1", "10.0.0.8:1"},
-			[]string{"10.0.0.1:2", "10.0.0.2:2", "10.0.0.5:2", "10.0.0.7:2"},
+			[]string{"10.0.0.1:2", "10.0.0.2:2", "10.0.0.4:2", "10.0.0.5:2", "10.0.0.7:2"},
 		},
 		"IPv6": {
 			[]*discoveryv1.EndpointSlice{slice(v6, "http 1/TCP,media 2/UDP", endpoint("RS", "2001:db8::2", "2001:db8:0::1"))},

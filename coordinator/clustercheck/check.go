@@ -141,7 +141,7 @@ func (r *run) trouble(name, right string, err error) {
 		r.note(name, "not looked at: "+r.missing(right), "ask for it, or run this as somebody who has it")
 		return
 	}
-	r.fail(name, fmt.Sprintf("%s: %v", right, err), "try again; if it stays, look at the API server's log")
+	r.fail(name, fmt.Sprintf("%s: %s", right, short(err.Error())), "try again; if it stays, look at the API server's log")
 }
 
 // missing names a right.

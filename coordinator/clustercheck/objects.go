@@ -37,7 +37,7 @@ func (r *run) config(ctx context.Context) error {
 	}
 	settings, err := r.Parse([]byte(text))
 	if err != nil {
-		r.fail("config", fmt.Sprintf("%s of ConfigMap %s: %v", configKey, configMap, err),
+		r.fail("config", fmt.Sprintf("%s of ConfigMap %s: %s", configKey, configMap, short(err.Error())),
 			fmt.Sprintf("kubectl -n %s edit configmap %s; pods that run keep to what they have read before", r.namespace, configMap))
 		return nil
 	}
@@ -73,7 +73,7 @@ func (r *run) secrets(ctx context.Context) error {
 		}
 		// Read once more, by what reads it in the roles.
 		if _, err := ask(ctx, r, func(ctx context.Context) ([]string, error) { return of.Secret(ctx, name, false) }); err != nil {
-			r.fail("secrets", err.Error(), fmt.Sprintf("kubectl -n %s delete secret %s, then restart the three Deployments", r.namespace, name))
+			r.fail("secrets", short(err.Error()), fmt.Sprintf("kubectl -n %s delete secret %s, then restart the three Deployments", r.namespace, name))
 			continue
 		}
 		well++

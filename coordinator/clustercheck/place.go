@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"unicode"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,7 +40,7 @@ func (r *run) server(ctx context.Context) error {
 
 // unreachable says why the API server does not answer.
 func (r *run) unreachable(err error) (cause, remedy string) {
-	cause = fmt.Sprintf("%s does not answer as an API server: %v", r.Cluster.REST.Host, err)
+	cause = fmt.Sprintf("%s does not answer as an API server: %s", r.Cluster.REST.Host, short(err.Error()))
 	var refused *net.OpError
 	var name *net.DNSError
 	var unknown x509.UnknownAuthorityError
@@ -124,9 +125,16 @@ func (r *run) search(ctx context.Context) string {
 // longest is how much of a text from the cluster is repeated.
 const longest = 300
 
-// short bounds a text from the cluster and keeps it on one line.
+// short bounds a text from the cluster, keeps it on one line and does nothing to
+// the terminal.
 func short(text string) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "?")), " ")
+	text = strings.Map(func(c rune) rune {
+		if unicode.IsSpace(c) || unicode.IsPrint(c) {
+			return c
+		}
+		return '?'
+	}, strings.ToValidUTF8(text, "?"))
+	text = strings.Join(strings.Fields(text), " ")
 	if runes := []rune(text); len(runes) > longest {
 		return string(runes[:longest]) + "…"
 	}

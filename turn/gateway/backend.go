@@ -193,13 +193,14 @@ func (t *translator) openPort(b *backends, service types.NamespacedName, name st
 	})
 }
 
-// eachEndpoint visits the addresses of a Service that serve, of which some may
-// be ending: their sessions go on until they do not serve any more.
+// eachEndpoint visits the addresses of a Service that serve or will: a client whose
+// peer is refused while that starts does not ask again. Of pods that are ending
+// sessions go on until they do not serve any more.
 func (t *translator) eachEndpoint(service types.NamespacedName, visit func(netip.Addr, *discoveryv1.EndpointSlice)) {
 	left := MaxEndpoints + 1 // one too many is noticed
 	for _, slice := range t.slices[service] {
 		for _, e := range slice.Endpoints {
-			if !or(e.Conditions.Serving, or(e.Conditions.Ready, true)) {
+			if !or(e.Conditions.Serving, or(e.Conditions.Ready, true)) && or(e.Conditions.Terminating, true) {
 				continue
 			}
 			for _, s := range e.Addresses[:min(len(e.Addresses), 1)] { // all of them are the same pod

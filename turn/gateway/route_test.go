@@ -297,6 +297,26 @@ func TestParentsOfOthersStay(t *testing.T) {
 	}
 }
 
+func TestBackendsThatStartOrEnd(t *testing.T) {
+	r := snapshot(t, classOf(""), gatewayOf("", "", fromAll), team, routeOf(ofUpstream, toGateway, toService))
+	for i, c := range []discoveryv1.EndpointConditions{
+		{Serving: new(false), Terminating: new(false)}, // starts
+		{Serving: new(true), Terminating: new(true)},   // drains
+		{Serving: new(false), Terminating: new(true)},
+		{Ready: new(false)}, // nothing says that it starts
+	} {
+		slice := r.Slices[0]
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{Addresses: []string{fmt.Sprintf("10.9.0.%d", i)}, Conditions: c})
+	}
+	for i, want := range []bool{true, true, false, false} {
+		address := netip.AddrFrom4([4]byte{10, 9, 0, byte(i)})
+		got := slices.ContainsFunc(served(t, settle(t, &r), "infra/g/l").Endpoints, func(a netip.AddrPort) bool { return a.Addr() == address })
+		if got != want {
+			t.Errorf("relaying to %s: %v, want %v", address, got, want)
+		}
+	}
+}
+
 func TestBackendsAreBounded(t *testing.T) {
 	r := snapshot(t, classOf(""), gatewayOf("", "", fromAll), team, routeOf(ofUpstream, toGateway, toService), strings.ReplaceAll(routeOf(ofOurs, toGateway, "{name: games}"), "name: r,", "name: s,"))
 	slice := &discoveryv1.EndpointSlice{ObjectMeta: *r.Slices[0].ObjectMeta.DeepCopy(), AddressType: discoveryv1.AddressTypeIPv4, Ports: r.Slices[0].Ports}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -147,5 +148,17 @@ func TestServerAway(t *testing.T) {
 	for _, s := range []*sets{found, peers, gates} {
 		s.stop()
 		s.quiet()
+	}
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patient); !ok(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("no %s", what)
+		}
 	}
 }

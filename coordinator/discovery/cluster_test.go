@@ -369,18 +369,6 @@ func TestSmallestRights(t *testing.T) {
 	}
 }
 
-// until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patient); !ok(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("no %s", what)
-		}
-	}
-}
-
 // A Watch that is told to end before it has heard of anything ends.
 func TestWatchEndsWithoutAServer(t *testing.T) {
 	client := clientOf(t, &rest.Config{Host: "http://127.0.0.1:1"})

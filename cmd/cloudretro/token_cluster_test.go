@@ -1,7 +1,8 @@
 package main
 
 import (
-	"io"
+	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,12 +46,25 @@ func TestNobodyCopiesASecret(t *testing.T) {
 		"kubernetes.token.audience=cloudretro", "kubernetes.token.file=" + file, "coordinator.server.address=127.0.0.1:0", "ops.address=",
 		"library.basePath=", "webrtc.singlePort=0", "worker.server.address=127.0.0.1:0",
 	}
-	door, end := runHouse(t, defaults(t, sets...), roles{coordinator: true}, io.Discard)
-	defer func() { _ = door.cluster.Close() }()
-	defer end()
-	worker, leave := runHouse(t, defaults(t, append(sets, "worker.network.coordinatorAddress="+door.local)...), roles{worker: true}, io.Discard)
-	defer func() { _ = worker.cluster.Close() }()
-	defer leave()
+	made := func(r roles, more ...string) *house {
+		h, err := build(t.Context(), defaults(t, append(sets, more...)...), r, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = h.cluster.Close() })
+		return h
+	}
+	door := made(roles{coordinator: true})
+	worker := made(roles{worker: true}, "worker.network.coordinatorAddress="+door.local)
+	ctx, end := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- supervise(ctx, append(door.parts, worker.parts...), soon, door.log) }()
+	defer func() {
+		end()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	if own := worker.cfg.Secrets; own.Worker != "" || own.Session != "" || len(own.Turn) > 0 {
 		t.Errorf("the worker knows %+v", own)
 	}

@@ -139,10 +139,10 @@ soak: packages
 cluster-test: go-version
 	@if [ -z "$$KUBECONFIG" ]; then \
 		echo "cluster-test: SKIPPED: KUBECONFIG is empty; run: KUBECONFIG=file make cluster-test, with a cluster for tests"; exit 0; fi; \
-	set -e; export CLOUDRETRO_CLUSTER=1 CLOUDRETRO_IMAGE=$${CLOUDRETRO_IMAGE:-$(IMAGE)}; \
+	export CLOUDRETRO_CLUSTER=1 CLOUDRETRO_IMAGE=$${CLOUDRETRO_IMAGE:-$(IMAGE)}; red=; \
 	packages=$$(grep -rl --include='*_test.go' coordinator/cluster/clustertest . | xargs -n 1 dirname | grep -v '^./cmd/e2e$$' | sort -u); \
 	echo "with an API server:" $$packages; \
-	$(GO) test -count=1 -race -p 1 -v $$packages; \
-	if [ -n "$$CLOUDRETRO_CLUSTER_API_ONLY" ]; then echo "cluster-test: SKIPPED: what needs nodes; CLOUDRETRO_CLUSTER_API_ONLY is set"; exit 0; fi; \
-	deploy/packages.sh e2e; \
-	$(GO) test -count=1 -v -timeout 30m -run '^TestCluster' ./cmd/e2e
+	$(GO) test -count=1 -race -p 1 -v $$packages || red=1; \
+	if [ -n "$$CLOUDRETRO_CLUSTER_API_ONLY" ]; then echo "cluster-test: SKIPPED: what needs nodes; CLOUDRETRO_CLUSTER_API_ONLY is set"; \
+	else deploy/packages.sh e2e && $(GO) test -count=1 -v -timeout 30m -run '^TestCluster' ./cmd/e2e || red=1; fi; \
+	[ -z "$$red" ]

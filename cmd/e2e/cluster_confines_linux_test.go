@@ -186,10 +186,15 @@ func (i *installation) rights(t *testing.T) {
 		user := "system:serviceaccount:" + i.Namespace + ":" + role
 		t.Logf("%s may:\n%s", role, kubectl(t, "-n", i.Namespace, "auth", "can-i", "--list", "--as="+user))
 		denied := []authorizationv1.ResourceAttributes{
-			{Verb: "list", Resource: "secrets"}, {Verb: "get", Resource: "secrets", Namespace: "kube-system"},
-			{Verb: "create", Resource: "pods"}, {Verb: "delete", Resource: "pods"}, {Verb: "create", Resource: "pods", Subresource: "exec"},
-			{Verb: "create", Resource: "serviceaccounts", Subresource: "token"}, {Verb: "get", Resource: "nodes"},
-			{Verb: "update", Resource: "roles", Group: "rbac.authorization.k8s.io"}, {Verb: "update", Resource: "configmaps"},
+			{Verb: "list", Resource: "secrets"},
+			{Verb: "get", Resource: "secrets", Namespace: "kube-system"},
+			{Verb: "create", Resource: "pods"},
+			{Verb: "delete", Resource: "pods"},
+			{Verb: "create", Resource: "pods", Subresource: "exec"},
+			{Verb: "create", Resource: "serviceaccounts", Subresource: "token"},
+			{Verb: "get", Resource: "nodes"},
+			{Verb: "update", Resource: "roles", Group: "rbac.authorization.k8s.io"},
+			{Verb: "update", Resource: "configmaps"},
 		}
 		if role != "coordinator" {
 			denied = append(denied, authorizationv1.ResourceAttributes{Verb: "get", Resource: "secrets", Name: "cloudretro-session"},
@@ -203,8 +208,10 @@ func (i *installation) rights(t *testing.T) {
 			if what.Namespace == "" {
 				what.Namespace = i.Namespace
 			}
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &what,
-				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + i.Namespace, "system:authenticated"}}}
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User: user, ResourceAttributes: &what,
+				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + i.Namespace, "system:authenticated"},
+			}}
 			got, err := i.Client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
 			if err != nil || got.Status.Allowed {
 				t.Errorf("%s may %s %s/%s %s: %v", role, what.Verb, what.Resource, what.Subresource, what.Name, err)

@@ -18,8 +18,8 @@ const serviceLink = `^CLOUDRETRO_(.+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|
 // isReserved says that a variable, though it bears our prefix, is no key: a
 // service link, or one that the project's own tests take.
 func isReserved(name string) bool {
-	if strings.HasPrefix(name, envPrefix+"TEST_") ||
-		slices.Contains([]string{envPrefix + "E2E", envPrefix + "BIN", envPrefix + "CHROMIUM"}, name) {
+	if strings.HasPrefix(name, envPrefix+"TEST_") || strings.HasPrefix(name, envPrefix+"CLUSTER") ||
+		slices.Contains([]string{envPrefix + "E2E", envPrefix + "BIN", envPrefix + "CHROMIUM", envPrefix + "IMAGE"}, name) {
 		return true
 	}
 	return regexp.MustCompile(serviceLink).MatchString(name)

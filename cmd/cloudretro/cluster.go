@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"os"
 
 	"k8s.io/klog/v2"
 
@@ -15,6 +16,11 @@ import (
 func connect(cfg config.Kubernetes, log *slog.Logger) (*cluster.Cluster, error) {
 	if !cfg.Enabled {
 		return nil, nil //nolint:nilnil // none is asked for
+	}
+	// client-go 0.36 waits for an API server that refuses connections, when it opens
+	// a watch of this kind, without looking whether it is to end.
+	if err := os.Setenv("KUBE_FEATURE_WatchListClient", "false"); err != nil {
+		return nil, fmt.Errorf("kubernetes.enabled: %w", err)
 	}
 	log = log.With("part", "cluster")
 	klog.SetSlogLogger(slog.New(newSeldom(log.Handler()))) // what client-go has to say

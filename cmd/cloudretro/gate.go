@@ -1,10 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/coordinator/discovery"
@@ -28,22 +31,36 @@ func (h *house) addGate() error {
 	}
 	cfg.Logger = h.log.With("role", "turn")
 	var gates []func() turn.Stats
+	var runs []func(context.Context) error
 	if gateways {
-		fleet, err := h.addGateways(cfg)
+		fleet, controller, err := h.addGateways(cfg)
 		if err != nil {
 			return err
 		}
-		gates = append(gates, fleet.Stats)
+		gates, runs = append(gates, fleet.Stats), append(runs, fleet.Run, controller.Run)
 	}
 	if len(t.Listeners) > 0 {
 		g, err := h.addListeners(cfg)
 		if err != nil {
 			return err
 		}
-		gates = append(gates, g.Stats)
+		gates, runs = append(gates, g.Stats), append(runs, g.Run)
 	}
+	h.add("turn", together(runs), func() error { return nil })
 	h.metrics = append(h.metrics, gateMetrics(gates...))
 	return nil
+}
+
+// together runs what is to end at the same time: gates of one process drain
+// beside one another. One that fails ends the others.
+func together(runs []func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, run := range runs {
+			group.Go(func() error { return run(ctx) })
+		}
+		return group.Wait()
+	}
 }
 
 // addListeners binds turn.listeners.
@@ -57,7 +74,7 @@ func (h *house) addListeners(cfg turn.Config) (*turn.Gate, error) {
 	if err != nil {
 		return nil, explain(err, "turn.listeners", listenerAddresses(t.Listeners), "udp")
 	}
-	h.add("turn", g.Run, g.Close)
+	h.closers = append(h.closers, g.Close)
 	h.checks = append(h.checks, check{"turn", g.Ready})
 	h.live("turn", g.Alive, func() []any { return []any{"allocations", g.Stats().Allocations} })
 	h.metrics = append(h.metrics, certificateMetrics("turn", g.Certificates))

@@ -12,9 +12,9 @@ import (
 
 // addGateways serves the Gateway API with gates beside that of turn.listeners,
 // which have the same limits.
-func (h *house) addGateways(cfg turn.Config) (*turn.Fleet, error) {
+func (h *house) addGateways(cfg turn.Config) (*turn.Fleet, *gateway.Controller, error) {
 	if h.cluster == nil {
-		return nil, errors.New("kubernetes.gateway.enabled needs kubernetes.enabled")
+		return nil, nil, errors.New("kubernetes.gateway.enabled needs kubernetes.enabled")
 	}
 	fleet := turn.NewFleet(cfg)
 	controller, err := gateway.New(gateway.Config{
@@ -22,10 +22,9 @@ func (h *house) addGateways(cfg turn.Config) (*turn.Fleet, error) {
 		Logger: h.log.With("role", "turn", "part", "gateway"),
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	h.add("gateways", fleet.Run, fleet.Close)
-	h.add("gateway controller", controller.Run, func() error { return nil })
+	h.closers = append(h.closers, fleet.Close)
 	h.checks = append(h.checks, check{"gateways", fleet.Ready})
 	h.reloads = append(h.reloads, func(next config.Config) error {
 		cfg, err := h.gateConfig(next)
@@ -36,7 +35,7 @@ func (h *house) addGateways(cfg turn.Config) (*turn.Fleet, error) {
 		return fleet.Reconfigure(cfg)
 	})
 	h.greeting = append(h.greeting, fmt.Sprintf("turn serves Gateways of %s", h.cfg.Kubernetes.Gateway.ControllerName))
-	return fleet, nil
+	return fleet, controller, nil
 }
 
 // gatewaySettings are those of the installation in a namespace.

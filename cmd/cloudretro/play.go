@@ -85,10 +85,7 @@ func (h *house) graces(cfg config.Config) time.Duration {
 	if h.roles.coordinator {
 		sum += cfg.Coordinator.Server.DrainGrace
 	}
-	if h.roles.turn && len(cfg.Turn.Listeners) > 0 {
-		sum += cfg.Turn.DrainGrace
-	}
-	if h.roles.turn && cfg.Kubernetes.Gateway.Enabled {
+	if h.roles.turn {
 		sum += cfg.Turn.DrainGrace
 	}
 	return sum

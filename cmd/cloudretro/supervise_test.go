@@ -120,3 +120,30 @@ func TestSuperviseTellsWhatItWaitsFor(t *testing.T) {
 		}
 	})
 }
+
+// Gates of one process end at the same time, not one after the other.
+func TestTogether(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	told := make(chan struct{}, 2)
+	wait := make(chan struct{})
+	drains := func(ctx context.Context) error {
+		<-ctx.Done()
+		told <- struct{}{}
+		<-wait
+		return nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- together([]func(context.Context) error{drains, drains})(ctx) }()
+	cancel()
+	<-told
+	<-told // while the first still drains
+	close(wait)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	broken := errors.New("broken")
+	err := together([]func(context.Context) error{drains, func(context.Context) error { return broken }})(context.Background())
+	if !errors.Is(err, broken) {
+		t.Errorf("the error is %v", err)
+	}
+}

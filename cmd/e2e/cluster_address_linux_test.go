@@ -105,6 +105,7 @@ func TestClusterLoadBalancer(t *testing.T) {
 		t.Skipf("SKIPPED: playing through the address: no route through a node: %v: %s", err, out)
 	}
 	t.Cleanup(func() { sh(t, "ip route del "+cloudAddress) })
+	answered(t, netip.MustParseAddrPort(cloudAddress+":3478"))
 	p := i.play(t, b, url+"/play/test-card")
 	got := eval[pair](t, p, "probe.pair()")
 	t.Logf("the pair is %+v", got)

@@ -61,6 +61,7 @@ func TestClusterGateway(t *testing.T) {
 	i.route(t, "Accepted", "ResolvedRefs")
 	url := i.url(t)
 	i.rolledOut(t, coldStart)
+	answered(t, i.nodeAt(i.nodePort(t, "turn-"+class, "turn-udp")))
 	p := i.play(t, b, url+"/play/test-card")
 	got := eval[pair](t, p, "probe.pair()")
 	t.Logf("the pair is %+v", got)

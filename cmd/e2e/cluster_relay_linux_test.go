@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"net"
@@ -31,6 +32,27 @@ func (i *installation) gate(t *testing.T) netip.AddrPort {
 // nodeAt is a port of a node.
 func (i *installation) nodeAt(port int32) netip.AddrPort {
 	return netip.AddrPortFrom(i.nodes[0], uint16(port))
+}
+
+// answered waits until nodes lead to a gate. A flow of UDP that begins before they
+// do stays without one, as conntrack keeps what it was first (nf_conntrack).
+func answered(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	within(t, time.Minute, "an answer of "+at.String(), func(context.Context) error {
+		for range 4 {
+			conn, err := net.Dial("udp4", at.String())
+			if err != nil {
+				return err
+			}
+			_, errWrite := conn.Write(stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw)
+			_ = conn.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+			_, errRead := conn.Read(make([]byte, 1500))
+			if err := errors.Join(errWrite, errRead, conn.Close()); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // allocate opens a relay with a page's credential.

@@ -54,6 +54,7 @@ func joinOutside(t *testing.T, ns, link string, addresses []netip.Addr) {
 	t.Cleanup(func() { sh(t, "ip netns del "+ns) })
 	sh(t, "ip -n "+ns+" link set lo up")
 	sh(t, fmt.Sprintf("ip link add %s type veth peer name eth0 netns %s", link, ns))
+	t.Cleanup(func() { sh(t, "ip link del "+link) }) // the namespace may outlive its name
 	sh(t, fmt.Sprintf("ip addr add %s/24 dev %s", outsideGateway, link))
 	sh(t, "ip link set "+link+" up")
 	sh(t, fmt.Sprintf("ip -n %s addr add %s/24 dev eth0", ns, outsideBrowser))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 
 	"github.com/cloudretro/cloudretro/worker/send/batch"
@@ -42,14 +43,7 @@ func hostAddrs() ([]netip.Addr, error) {
 			continue // the interface went away
 		}
 		for _, a := range addrs {
-			prefix, err := netip.ParsePrefix(a.String())
-			if err != nil {
-				continue
-			}
-			ip := prefix.Addr().Unmap()
-			if (ip.IsGlobalUnicast() || ip.IsLoopback()) && len(out) < maxSockets {
-				out = append(out, ip)
-			}
+			out = addAddr(out, a.String())
 		}
 	}
 	if len(out) == 0 {
@@ -76,6 +70,20 @@ func listenUDP(cfg batch.Config, addrs []netip.Addr, port int) ([]*batch.Conn, e
 		}
 	}
 	return nil, err
+}
+
+// addAddr adds an address ("ip/bits") that media can have. Two interfaces may
+// have the same one, which can be bound but once.
+func addAddr(to []netip.Addr, address string) []netip.Addr {
+	prefix, err := netip.ParsePrefix(address)
+	if err != nil {
+		return to
+	}
+	ip := prefix.Addr().Unmap()
+	if !ip.IsGlobalUnicast() && !ip.IsLoopback() || len(to) == maxSockets || slices.Contains(to, ip) {
+		return to
+	}
+	return append(to, ip)
 }
 
 func listenPort(cfg batch.Config, addrs []netip.Addr, port int) (conns []*batch.Conn, err error) {

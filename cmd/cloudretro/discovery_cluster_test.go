@@ -60,7 +60,7 @@ func awaitGauge(t *testing.T, h *house, name string, want float64) {
 // inCluster are the settings of a process that knows a namespace, and nobody in it.
 func inCluster(c *cluster.Cluster, more ...string) []string {
 	return append([]string{
-		"kubernetes.enabled=true", "kubernetes.kubeconfig=" + os.Getenv(clustertest.Kubeconfig), "kubernetes.namespace=" + c.Namespace,
+		"kubernetes.enabled=true", "kubernetes.secrets=false", "kubernetes.kubeconfig=" + os.Getenv(clustertest.Kubeconfig), "kubernetes.namespace=" + c.Namespace,
 		"secrets.worker=0123456789abcdef0123", "library.basePath=", "webrtc.singlePort=0", "worker.server.address=127.0.0.1:0",
 		"turn.listeners=[{protocol: udp, address: '127.0.0.1:0'}]",
 	}, more...)

@@ -10,6 +10,8 @@ const (
 	whyEmbedded  = "embedded address"
 	whyLoopback  = "loopback"
 	whyLinkLocal = "link-local"
+	whyMetadata  = "metadata"
+	whyService   = "address of a Service"
 	whyMulticast = "multicast"
 	whyReserved  = "reserved"
 	whyPrivate   = "private"
@@ -22,13 +24,17 @@ type class struct {
 }
 
 // specialClasses are ranges that lead into this machine, to its host's services,
-// to nobody or to everybody (RFC 6890). The metadata services of clouds are
-// link-local or, at fd00:ec2::254 and 100.100.100.200, in private ranges.
+// to nobody or to everybody (RFC 6890). The services where clouds tell what a
+// machine is, and its secrets, are link-local but for those of AWS over IPv6, of
+// Alibaba and of Azure.
 func specialClasses() []class {
 	return []class{
 		{netip.MustParsePrefix("0.0.0.0/8"), whyReserved},
 		{netip.MustParsePrefix("127.0.0.0/8"), whyLoopback},
 		{netip.MustParsePrefix("169.254.0.0/16"), whyLinkLocal},
+		{netip.MustParsePrefix("fd00:ec2::254/128"), whyMetadata},
+		{netip.MustParsePrefix("100.100.100.200/32"), whyMetadata},
+		{netip.MustParsePrefix("168.63.129.16/32"), whyMetadata},
 		{netip.MustParsePrefix("192.0.0.0/24"), whyReserved},
 		{netip.MustParsePrefix("224.0.0.0/4"), whyMulticast},
 		{netip.MustParsePrefix("240.0.0.0/4"), whyReserved}, // the broadcast address too

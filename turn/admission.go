@@ -37,7 +37,7 @@ type Source interface {
 // included, until it expires or the allocation ends. It implements
 // relay.Admission; all methods may be called concurrently.
 type admission struct {
-	static  atomic.Pointer[[]Peer]
+	static  atomic.Pointer[opened]
 	classes classes
 	workers atomic.Pointer[workerSet]
 	changes atomic.Uint64
@@ -52,6 +52,13 @@ type admission struct {
 }
 
 var _ relay.Admission = (*admission)(nil)
+
+// opened is a snapshot: the configured peers, and addresses that no prefix of
+// more than one opens.
+type opened struct {
+	peers []Peer
+	shut  map[netip.Addr]struct{}
+}
 
 // workerSet is a snapshot: the addresses with their ports, and without.
 type workerSet struct {
@@ -71,14 +78,28 @@ func newAdmission(static []Peer, own *ownAddresses) *admission {
 		held: map[netip.AddrPort]*holder{}, own: own,
 	}
 	a.workers.Store(&workerSet{})
-	a.static.Store(&static)
+	a.static.Store(&opened{peers: static})
 	return a
 }
 
-// open takes a list of peers in place of those of the configuration.
-func (a *admission) open(static []Peer) {
-	a.static.Store(&static)
+// open takes a list of peers in place of those of the configuration, and what no
+// prefix of more than one address opens.
+func (a *admission) open(static []Peer, shut []netip.Addr) {
+	next := &opened{static, make(map[netip.Addr]struct{}, len(shut))}
+	for _, addr := range shut {
+		next.shut[addr] = struct{}{}
+	}
+	a.static.Store(next)
 	a.changes.Add(1)
+}
+
+// closed says why a listed prefix does not open an address that it contains; ""
+// if it does.
+func (o *opened) closed(c classes, prefix netip.Prefix, addr netip.Addr) string {
+	if _, ok := o.shut[addr]; ok && !prefix.IsSingleIP() {
+		return whyService
+	}
+	return c.closed(prefix, addr)
 }
 
 // update takes the list of one source in place of its last and answers how
@@ -133,12 +154,12 @@ func (a *admission) refuses(client, peer netip.AddrPort) string {
 		}
 		return ""
 	}
-	why := ""
-	for _, p := range *a.static.Load() {
+	why, static := "", a.static.Load()
+	for _, p := range static.peers {
 		if !p.Prefix.Contains(addr) {
 			continue
 		}
-		switch closed := a.classes.closed(p.Prefix, addr); {
+		switch closed := static.closed(a.classes, p.Prefix, addr); {
 		case closed != "":
 			why = closed
 		case p.opens(peer.Port()):
@@ -162,8 +183,9 @@ func (a *admission) refusesIP(client netip.AddrPort, addr netip.Addr) string {
 	if _, ok := a.workers.Load().ips[addr]; ok && (!addr.IsLoopback() || client.Addr().IsLoopback()) {
 		return ""
 	}
-	for _, p := range *a.static.Load() {
-		if p.Prefix.Contains(addr) && a.classes.closed(p.Prefix, addr) == "" {
+	static := a.static.Load()
+	for _, p := range static.peers {
+		if p.Prefix.Contains(addr) && static.closed(a.classes, p.Prefix, addr) == "" {
 			return ""
 		}
 	}

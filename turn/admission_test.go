@@ -113,11 +113,36 @@ func TestAdmissionOfPrefixes(t *testing.T) {
 	expect(t, admissionOf(peersOf(t, "10.0.0.0/8", "192.168.0.0/12", "100.64.0.0/10", "fc00::/7")...), map[string]string{
 		"10.9.9.9:1": "", "192.168.1.1:1": whyPrivate /* the prefix is wider than the range */, "100.64.0.1:1": "", "[fd12::1]:1": "",
 	})
+	expect(t, admissionOf(peersOf(t, "0.0.0.0/0", "100.64.0.0/10", "fd00::/8")...), map[string]string{
+		"168.63.129.16:80": whyMetadata, "100.100.100.200:80": whyMetadata, "[fd00:ec2::254]:80": whyMetadata, "100.100.100.201:80": "",
+	})
 	for s, why := range map[string]string{"198.51.100.1": "", "127.0.0.1": whyLoopback, "127.0.0.2": "", "10.0.0.1": whyPrivate} {
 		if got := all.refusesIP(loopbackClient(), netip.MustParseAddr(s)); got != why {
 			t.Errorf("any port of %s is refused with %q, want %q", s, got, why)
 		}
 	}
+}
+
+// A prefix does not open what is shut, unless it names just that.
+func TestAdmissionShut(t *testing.T) {
+	a := admissionOf()
+	before := a.Generation()
+	a.open(peersOf(t, "10.0.0.0/8", "10.96.0.53", "2001:db8::/32"), []netip.Addr{
+		netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("10.96.0.53"), netip.MustParseAddr("2001:db8::1"),
+	})
+	if a.Generation() == before {
+		t.Error("the generation stays the same")
+	}
+	expect(t, a, map[string]string{
+		"10.96.0.10:53": whyService, "10.96.0.53:53": "", "10.96.0.11:53": "", "[2001:db8::1]:53": whyService, "[2001:db8::2]:53": "",
+	})
+	for s, why := range map[string]string{"10.96.0.10": whyPrivate, "10.96.0.53": "", "10.96.0.11": ""} {
+		if got := a.refusesIP(loopbackClient(), netip.MustParseAddr(s)); got != why {
+			t.Errorf("any port of %s is refused with %q, want %q", s, got, why)
+		}
+	}
+	a.open(peersOf(t, "10.0.0.0/8"), nil)
+	expect(t, a, map[string]string{"10.96.0.10:53": ""})
 }
 
 // What a client has bound outlives the worker's place on the list, for as long

@@ -205,6 +205,7 @@ func (f *Fleet) open(l gateway.Listener) error {
 		return err
 	}
 	gate.admission.update(l.ID, l.Endpoints)
+	gate.admission.open(cfg.Peers, l.Closed)
 	ctx, stop := context.WithCancel(context.Background())
 	m := &member{gate: gate, is: l, stop: stop, done: make(chan struct{})}
 	f.members = append(f.members, m)
@@ -266,8 +267,8 @@ func (f *Fleet) change(m *member, l gateway.Listener) error {
 	if len(l.Certificates) > 0 && len(g.identities) > 0 {
 		g.identities[0].given.Store(&l.Certificates)
 	}
-	if peers := staticPeers(l); !slices.Equal(peers, staticPeers(m.is)) {
-		g.admission.open(peers)
+	if peers := staticPeers(l); !slices.Equal(peers, staticPeers(m.is)) || !slices.Equal(l.Closed, m.is.Closed) {
+		g.admission.open(peers, l.Closed)
 	}
 	if !slices.Equal(l.Endpoints, m.is.Endpoints) {
 		used := g.admission.update(l.ID, l.Endpoints)

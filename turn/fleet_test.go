@@ -54,6 +54,27 @@ func TestFleetAddsChangesAndRemoves(t *testing.T) {
 	}
 }
 
+// A Service that comes is closed at once to prefixes around it, and open again
+// with its end.
+func TestFleetClosesServices(t *testing.T) {
+	f := startFleet(t, 0)
+	l := listenerOf(t, "ns/gw/one", UDP)
+	l.Peers = []gateway.Peer{{Prefix: netip.MustParsePrefix("198.51.100.0/24")}}
+	l.Closed = []netip.Addr{netip.MustParseAddr("198.51.100.1")}
+	for _, closed := range []bool{true, false, true} {
+		f.serves(l)
+		why := f.gate(l).admission.refuses(loopbackClient(), netip.MustParseAddrPort("198.51.100.1:53"))
+		if (why == whyService) != closed {
+			t.Errorf("refused with %q, closed: %v", why, closed)
+		}
+		if closed {
+			l.Closed = nil
+		} else {
+			l.Closed = []netip.Addr{netip.MustParseAddr("198.51.100.1")}
+		}
+	}
+}
+
 // callAt connects to a listener that may be draining.
 func (f fleet) callAt(l gateway.Listener) *caller {
 	f.t.Helper()

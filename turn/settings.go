@@ -27,7 +27,7 @@ func (g *Gate) Reconfigure(next Config) error {
 	if err := g.SetCredentials(next.credentials()); err != nil {
 		return err
 	}
-	g.admission.open(append([]Peer(nil), next.Peers...))
+	g.admission.open(append([]Peer(nil), next.Peers...), nil)
 	g.limit(next)
 	return nil
 }

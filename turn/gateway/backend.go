@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -204,7 +205,7 @@ func (t *translator) eachEndpoint(service types.NamespacedName, visit func(netip
 				continue
 			}
 			for _, s := range e.Addresses[:min(len(e.Addresses), 1)] { // all of them are the same pod
-				if addr, ok := hostAddr(s); ok && left > 0 {
+				if addr, ok := hostAddr(s); ok && left > 0 && !t.ofService(addr) {
 					left--
 					visit(addr, slice)
 				}
@@ -220,6 +221,31 @@ func hostAddr(s string) (netip.Addr, bool) {
 	addr = addr.Unmap()
 	return addr, err == nil && addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsMulticast() &&
 		!addr.IsLinkLocalUnicast() && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255})
+}
+
+// clusterIPs are the addresses that Services have in the cluster, sorted, each once.
+func clusterIPs(services []*corev1.Service) []netip.Addr {
+	var all []netip.Addr
+	for _, s := range services {
+		if s == nil {
+			continue
+		}
+		for _, text := range append([]string{s.Spec.ClusterIP}, s.Spec.ClusterIPs...) {
+			if ip, err := netip.ParseAddr(text); err == nil { // those without one have "None"
+				all = append(all, ip.Unmap().WithZone(""))
+			}
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
+}
+
+// ofService says whether an address is that of a Service, behind which there may
+// be anything: no endpoint has one
+// (https://kubernetes.io/docs/concepts/services-networking/service/#services-without-selectors).
+func (t *translator) ofService(addr netip.Addr) bool {
+	_, found := slices.BinarySearchFunc(t.clusterIPs, addr, netip.Addr.Compare)
+	return found
 }
 
 // open lets a listener relay to the backends of a route.

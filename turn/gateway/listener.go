@@ -39,6 +39,9 @@ type Listener struct {
 	Peers []Peer
 	// Endpoints that may be relayed to: those of the Services that routes name.
 	Endpoints []netip.AddrPort
+	// Closed are the addresses of Services, sorted: a prefix of more than one
+	// address does not open them. It is shared and not to be written to.
+	Closed []netip.Addr
 }
 
 // User is a static user.

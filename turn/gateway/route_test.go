@@ -182,6 +182,64 @@ func TestBackends(t *testing.T) {
 	}
 }
 
+// The addresses of Services are opened by no prefix that only contains them, and
+// by no slice that somebody wrote by hand.
+func TestAddressesOfServices(t *testing.T) {
+	const inside = `
+apiVersion: v1
+kind: Service
+metadata: {name: dns, namespace: other}
+spec: {clusterIP: 10.96.0.10, clusterIPs: [10.96.0.10, "fd96::10"], ports: [{name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: headless, namespace: other}
+spec: {clusterIP: None, clusterIPs: [None], ports: [{name: a, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: forged, namespace: team}
+spec: {ports: [{name: a, port: 53, protocol: UDP}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: forged, namespace: team, labels: {kubernetes.io/service-name: forged}}
+addressType: IPv4
+ports: [{name: a, port: 53, protocol: UDP}]
+endpoints: [{addresses: [10.96.0.10]}, {addresses: [10.1.0.9]}]
+---
+apiVersion: cloudretro.dev/v1
+kind: StaticService
+metadata: {name: wide, namespace: team}
+spec: {prefixes: [10.0.0.0/8]}
+---
+apiVersion: cloudretro.dev/v1
+kind: StaticService
+metadata: {name: one, namespace: team}
+spec: {prefixes: [10.96.0.10]}
+`
+	services := []netip.Addr{netip.MustParseAddr("10.96.0.10"), netip.MustParseAddr("fd96::10")}
+	for name, test := range map[string]struct {
+		version, backend string
+		endpoints        []netip.AddrPort
+		peers            []Peer
+		closed           []netip.Addr
+	}{
+		"a wide prefix":     {ofUpstream, "{name: wide, group: cloudretro.dev, kind: StaticService}", nil, []Peer{peer("10.0.0.0/8", 0, 0)}, services},
+		"named by itself":   {ofUpstream, "{name: one, group: cloudretro.dev, kind: StaticService}", nil, []Peer{peer("10.96.0.10/32", 0, 0)}, nil},
+		"forged":            {ofUpstream, "{name: forged, port: 53}", endpoints("10.1.0.9:53"), nil, nil},
+		"forged, all ports": {ofOurs, "{name: forged}", nil, []Peer{peer("10.1.0.9/32", 0, 0)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := snapshot(t, classOf(""), gatewayOf("", "", fromAll), inside, routeOf(test.version, toGateway, test.backend))
+			l := served(t, settle(t, &r), "infra/g/l")
+			if !slices.Equal(l.Endpoints, test.endpoints) || !slices.Equal(l.Peers, test.peers) || !slices.Equal(l.Closed, test.closed) {
+				t.Errorf("endpoints %v, peers %v, closed %v; want %+v", l.Endpoints, l.Peers, l.Closed, test)
+			}
+		})
+	}
+}
+
 func TestParents(t *testing.T) {
 	for name, test := range map[string]struct {
 		listeners, version, parent, want string

@@ -24,7 +24,7 @@ func (t *translator) finish(d *door) {
 	for _, l := range d.listeners {
 		verdict := t.programmedListener(d, l)
 		if l.served(d) {
-			t.out.Listeners = append(t.out.Listeners, l.publish(d))
+			t.out.Listeners = append(t.out.Listeners, t.publish(l, d))
 		}
 		if verdict.status == metav1.ConditionTrue {
 			programmed++
@@ -171,7 +171,7 @@ func (l *listener) served(d *door) bool {
 }
 
 // publish is the listener as pods are to serve it.
-func (l *listener) publish(d *door) Listener {
+func (t *translator) publish(l *listener, d *door) Listener {
 	slices.SortFunc(l.reach.endpoints, netip.AddrPort.Compare)
 	slices.SortFunc(l.reach.peers, func(a, b Peer) int {
 		return cmp.Or(a.Prefix.Compare(b.Prefix), cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To))
@@ -183,6 +183,9 @@ func (l *listener) publish(d *door) Listener {
 	}
 	if len(d.addresses) > 0 {
 		public.PublicAddress = d.addresses[0].Value
+	}
+	if slices.ContainsFunc(public.Peers, func(p Peer) bool { return !p.Prefix.IsSingleIP() }) {
+		public.Closed = t.clusterIPs
 	}
 	return public
 }

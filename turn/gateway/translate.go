@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"cmp"
+	"net/netip"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,6 +40,7 @@ type translator struct {
 	services   map[types.NamespacedName]*corev1.Service
 	slices     map[types.NamespacedName][]*discoveryv1.EndpointSlice // by Service
 	secrets    map[types.NamespacedName]*corev1.Secret
+	clusterIPs []netip.Addr // of Services, sorted
 
 	classes map[string]*class // those that are ours
 	doors   map[types.NamespacedName]*door
@@ -83,6 +85,7 @@ func (t *translator) index() {
 	t.statics = byName(t.StaticServices)
 	t.services = byName(t.Services)
 	t.secrets = byName(t.Resources.Secrets)
+	t.clusterIPs = clusterIPs(t.Services)
 	t.namespaces = map[string]*corev1.Namespace{}
 	for _, namespace := range t.Namespaces {
 		if namespace != nil {

@@ -138,6 +138,9 @@ func (m *member) holds(l gateway.Listener) bool {
 
 // apply has one listener served.
 func (f *Fleet) apply(ctx context.Context, l gateway.Listener) error {
+	if f.closed { // while a port was waited for
+		return errEnding
+	}
 	if l.Port == 0 {
 		return errors.New("it has been given no port")
 	}

@@ -3,6 +3,7 @@ package turn
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -363,4 +364,34 @@ func BenchmarkFleetListener(b *testing.B) {
 	if err := f.Close(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// The end comes while a port is waited for: who drains since then goes on to.
+func TestFleetEndsWhileItWaits(t *testing.T) {
+	f := startFleet(t, time.Hour)
+	lasting, moved := listenerOf(t, "ns/gw/lasting", UDP), listenerOf(t, "ns/gw/moved", UDP)
+	f.serves(lasting)
+	c := f.session(lasting, f.peer(&lasting))
+	idle, err := New(Config{Listeners: []Listener{{Protocol: UDP, Address: "127.0.0.1:0"}}, Secrets: []string{secret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer idle.Close()
+	slow := &member{gate: idle, is: moved, stop: func() {}, retire: func() {}, done: make(chan struct{}), over: true}
+	f.mu.Lock()
+	f.members = append(f.members, slow)
+	f.mu.Unlock()
+	failed := make(chan map[string]error)
+	go func() { failed <- f.Apply(t.Context(), []gateway.Listener{moved, lasting}) }()
+	f.stop()
+	until(t, "the drain", func() bool { return f.Stats().Draining })
+	f.mu.Lock()
+	f.members = slices.DeleteFunc(f.members, func(m *member) bool { return m == slow })
+	f.mu.Unlock()
+	close(slow.done)
+	if got := <-failed; !errors.Is(got[moved.ID], errEnding) || !errors.Is(got[lasting.ID], errEnding) {
+		t.Errorf("failed %v", got)
+	}
+	c.end()
+	until(t, "the end", func() bool { return f.Ready() != nil })
 }

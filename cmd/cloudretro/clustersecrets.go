@@ -110,6 +110,7 @@ func (h *house) rotate(lines []string) {
 	if slices.Equal(lines, h.rotation.turn) {
 		return
 	}
+	was := h.rotation.turn
 	h.rotation.turn = lines
 	if len(h.loaded.Secrets.Turn) > 0 {
 		return // what is configured wins
@@ -118,6 +119,7 @@ func (h *house) rotate(lines []string) {
 	next := before
 	next.Secrets.Turn = lines
 	if err := h.give(next, before); err != nil {
+		h.rotation.turn = was // or no edit of the configuration would be taken either
 		h.log.Error("rotated secrets not taken", "secret", cluster.SecretTURN, "cause", err)
 		return
 	}

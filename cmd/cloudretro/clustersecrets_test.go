@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -185,4 +186,28 @@ contexts: [{name: c, context: {cluster: c, namespace: arcade}}]}`
 		t.Fatal(err)
 	}
 	return file
+}
+
+// Rotated secrets that a role refuses are not in force, and do not keep the
+// configuration from being read again.
+func TestRotationRefused(t *testing.T) {
+	old, fresh := []string{strings.Repeat("o", 20)}, []string{strings.Repeat("n", 20)}
+	h := &house{log: slog.New(slog.DiscardHandler), level: &slog.LevelVar{}}
+	h.cfg.Secrets.Turn, h.rotation.turn = old, old
+	h.reloads = append(h.reloads, func(next config.Config) error {
+		if !slices.Equal(next.Secrets.Turn, old) {
+			return errors.New("not with me")
+		}
+		return nil
+	})
+	h.rotate(fresh)
+	if got := h.current().Secrets.Turn; !slices.Equal(got, old) {
+		t.Errorf("in force %q", got)
+	}
+	next := config.Config{}
+	next.Worker.Rooms.Max = 8
+	h.adopt(func() (config.Config, error) { return next, nil })
+	if got := h.current(); got.Worker.Rooms.Max != 8 || !slices.Equal(got.Secrets.Turn, old) {
+		t.Errorf("in force %+v, %q", got.Worker.Rooms, got.Secrets.Turn)
+	}
 }

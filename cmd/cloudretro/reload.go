@@ -88,10 +88,10 @@ func (h *house) adopt(load func() (config.Config, error)) bool {
 		}
 		h.loaded = merged
 		h.running.Store(&full)
-		h.reloaded.taken.Add(1)
-		h.reloaded.last.Store(time.Now().Unix())
 		h.log.Info("configuration taken", "keys", taken)
 		h.level.Set(levelOf(full.Log)) // when the news is out
+		h.reloaded.last.Store(time.Now().Unix())
+		h.reloaded.taken.Add(1)
 	}
 	told := slices.Equal(stale, h.stale)
 	if h.stale = stale; len(stale) > 0 && !told {

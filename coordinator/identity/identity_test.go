@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -249,4 +250,22 @@ func FuzzParseKeys(f *testing.F) {
 			t.Errorf("%d keys, %v", len(keys), err)
 		}
 	})
+}
+
+// TestHangUp: who hangs up while the keys are fetched for its token does not
+// spoil the fetch, which is not tried again at once, for the others.
+func TestHangUp(t *testing.T) {
+	s := newServer(t)
+	v, _ := s.verifier(t)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.forbidden.Store(true)
+	token := s.token(t, "one", nil)
+	_, _ = v.Verify(gone, token) // or its turn never came
+	if _, err := v.Verify(t.Context(), s.token(t, "one", func(c *claims) { c.Kubernetes.Pod.UID = "v" })); err != nil {
+		t.Error(err)
+	}
+	if n := s.fetches.Load(); n != 1 {
+		t.Errorf("%d fetches", n)
+	}
 }

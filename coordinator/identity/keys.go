@@ -113,7 +113,7 @@ func (k *keys) renew(ctx context.Context, now time.Time) (*keySet, error) {
 	if !again {
 		return k.known()
 	}
-	set, err := k.fetch(ctx)
+	set, err := k.fetch(context.WithoutCancel(ctx)) // who hangs up does not spoil it for the others
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {

@@ -93,7 +93,7 @@ func (c *Coordinator) runGate(sock *socket, gate signal.Gate) {
 	c.registry.addGate(g)
 	var teller sync.WaitGroup
 	teller.Go(func() { g.tellPeers(c.registry.peers) })
-	log.Info("gate joined", "urls", g.urls)
+	log.Info("gate joined", "urls", signal.ShownURLs(g.urls))
 	cause := c.hear(sock, log, func(e signal.Envelope) error {
 		if e.Type != signal.TypeDrain { // it has nothing else to say after its proof
 			return signal.Errorf(signal.CodeBadRequest, "a gate does not send %q", e.Type)

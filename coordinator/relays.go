@@ -27,7 +27,7 @@ func (c *Coordinator) followRelays(ctx context.Context) {
 			}
 		}
 		c.relays.Store(&good)
-		c.log.Info("relays changed", "urls", good, "unusable", len(urls)-len(good))
+		c.log.Info("relays changed", "urls", signal.ShownURLs(good), "unusable", len(urls)-len(good))
 	})
 }
 

@@ -201,7 +201,7 @@ func (g *Gate) Run(ctx context.Context) error {
 		stop()
 		return nil
 	})
-	g.log.Info("turn is up", "urls", g.urls, "sources", len(g.sources))
+	g.log.Info("turn is up", "urls", signal.ShownURLs(g.urls), "sources", len(g.sources))
 	err := group.Wait()
 	doors.Wait()
 	return err

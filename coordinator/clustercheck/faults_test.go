@@ -28,7 +28,7 @@ func TestFaults(t *testing.T) {
 				failed("config", "no ConfigMap cloudretro", "kubectl apply -k"), failed("coordinator", "no Deployment coordinator", "kubectl apply -k"),
 				failed("worker", "no Deployment worker"), noted("turn", "no Deployment turn", "host-port"), failed("page", "no Service coordinator"),
 				noted("relay", "no Service turn"), failed("endpoints", "workers find no coordinator"), failed("endpoints", "gates relay to nobody"),
-				failed("secrets", "cloudretro-worker", "openssl rand"), failed("rights", "no ServiceAccount coordinator"),
+				failed("secrets", "cloudretro-worker", "rollout restart"), failed("rights", "no ServiceAccount coordinator"),
 				noted("network", "no NetworkPolicies", "metadata"),
 			},
 		},
@@ -113,7 +113,7 @@ func TestFaults(t *testing.T) {
 				}
 				return true
 			},
-			want: []finding{passed("page", "http://"), passed("relay", "turn::", "transport=udp")},
+			want: []finding{passed("page", "http://"), passed("relay", "turn:HOST-OF-THE-PAGE:", "transport=udp")},
 		},
 		{
 			name: "inside alone",

@@ -65,7 +65,7 @@ func (r *run) secrets(ctx context.Context) error {
 			return nil
 		case apierrors.IsNotFound(err):
 			r.fail("secrets", fmt.Sprintf("there is no Secret %s", name),
-				fmt.Sprintf("the first coordinator makes it: see why none runs, or kubectl -n %s create secret generic %s --from-literal=%s=$(openssl rand -hex 32)", r.namespace, name, cluster.SecretKey))
+				fmt.Sprintf("a coordinator makes it as it starts: see above why none does, or if they run, kubectl -n %s rollout restart deployment", r.namespace))
 			continue
 		case err != nil:
 			r.trouble("secrets", "get secrets", err)

@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/cloudretro/cloudretro/coordinator/discovery"
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
 const pendingRemedy = "install a load balancer controller (a cloud has one; else MetalLB or its like), or kubectl apply -k deploy/kubernetes/overlays/node-port"
@@ -145,7 +146,7 @@ func (r *run) relay(ctx context.Context) error {
 		return nil
 	}
 	urls := r.relayURLs(ctx)
-	switch told := strings.Join(urls, " "); {
+	switch told := strings.Join(signal.ShownURLs(urls), " "); {
 	case s.Spec.Type == corev1.ServiceTypeLoadBalancer && len(balanced(s)) == 0:
 		r.add(Finding{Name: "relay", State: Failed, Found: told, Cause: pending(s) + "; until then gates are told at node ports", Remedy: pendingRemedy})
 	case told == "":

@@ -1,5 +1,7 @@
 package signal
 
+import "strings"
+
 // Game is one title of a library, as /api/games lists it.
 type Game struct {
 	ID      string `json:"id"` // [a-z0-9][a-z0-9-]{0,63}
@@ -74,6 +76,19 @@ type Gate struct {
 	ID   string   `json:"id"`
 	MAC  string   `json:"mac"`
 	URLs []string `json:"urls"` // turn: URLs; an empty host ("turn::3478?transport=udp") means: where the browser found the coordinator
+}
+
+// ShownURLs are URLs of gates as people read them: where the host is empty they
+// say whose it is.
+func ShownURLs(urls []string) []string {
+	shown := make([]string, 0, len(urls))
+	for _, u := range urls {
+		if scheme, rest, _ := strings.Cut(u, ":"); strings.HasPrefix(rest, ":") {
+			u = scheme + ":HOST-OF-THE-PAGE" + rest
+		}
+		shown = append(shown, u)
+	}
+	return shown
 }
 
 // Library is a change of a worker's games: those of Put are new or different,

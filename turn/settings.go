@@ -66,3 +66,16 @@ func (g *Gate) Alive() {
 		d.allocation(netip.AddrPort{})
 	}
 }
+
+// Alive is that of all gates. It may be called at any time.
+func (f *Fleet) Alive() {
+	f.mu.Lock()
+	gates := make([]*Gate, 0, len(f.members))
+	for _, m := range f.members {
+		gates = append(gates, m.gate)
+	}
+	f.mu.Unlock()
+	for _, g := range gates {
+		g.Alive()
+	}
+}

@@ -31,22 +31,34 @@ func (h *house) addGate() error {
 	}
 	cfg.Logger = h.log.With("role", "turn")
 	var gates []func() turn.Stats
+	var pulses []func()
 	var runs []func(context.Context) error
 	if gateways {
 		fleet, controller, err := h.addGateways(cfg)
 		if err != nil {
 			return err
 		}
-		gates, runs = append(gates, fleet.Stats), append(runs, fleet.Run, controller.Run)
+		gates, pulses, runs = append(gates, fleet.Stats), append(pulses, fleet.Alive), append(runs, fleet.Run, controller.Run)
 	}
 	if len(t.Listeners) > 0 {
 		g, err := h.addListeners(cfg)
 		if err != nil {
 			return err
 		}
-		gates, runs = append(gates, g.Stats), append(runs, g.Run)
+		gates, pulses, runs = append(gates, g.Stats), append(pulses, g.Alive), append(runs, g.Run)
 	}
 	h.add("turn", together(runs), func() error { return nil })
+	h.live("turn", func() {
+		for _, alive := range pulses {
+			alive()
+		}
+	}, func() []any {
+		open := 0
+		for _, stats := range gates {
+			open += stats().Allocations
+		}
+		return []any{"allocations", open}
+	})
 	h.metrics = append(h.metrics, gateMetrics(gates...))
 	return nil
 }
@@ -76,7 +88,6 @@ func (h *house) addListeners(cfg turn.Config) (*turn.Gate, error) {
 	}
 	h.closers = append(h.closers, g.Close)
 	h.checks = append(h.checks, check{"turn", g.Ready})
-	h.live("turn", g.Alive, func() []any { return []any{"allocations", g.Stats().Allocations} })
 	h.metrics = append(h.metrics, certificateMetrics("turn", g.Certificates))
 	h.reloads = append(h.reloads, func(next config.Config) error {
 		cfg, err := h.gateConfig(next)

@@ -75,6 +75,29 @@ func TestWorkersByToken(t *testing.T) {
 	until(t, "all workers", func() bool { return slices.Equal(d.WorkerPods(), want) })
 }
 
+// TestIDsOfOtherPods: a pod's worker that has learnt the id of another one does
+// not take its place; the same pod's does, and who knows the secret.
+func TestIDsOfOtherPods(t *testing.T) {
+	d := start(t, func(c *Config) { c.Tokens = passes{"a.b.1": nil, "a.b.2": nil} })
+	first := d.presents("one", "", "a.b.1")
+	first.next(signal.TypeAccepted)
+	d.presents("two", secret, "").next(signal.TypeAccepted)
+	for _, id := range []string{"one", "two"} {
+		if r := d.presents(id, "", "a.b.2").refused("r", signal.CodeDenied); !strings.Contains(r.Message, "another pod") {
+			t.Errorf("%s: %q", id, r.Message)
+		}
+	}
+	again := d.presents("one", "", "a.b.1")
+	again.next(signal.TypeAccepted)
+	if code := first.ends(); code != closeReplaced {
+		t.Errorf("the old connection ended with %d", code)
+	}
+	d.presents("one", secret, "").next(signal.TypeAccepted)
+	if code := again.ends(); code != closeReplaced {
+		t.Errorf("the second connection ended with %d", code)
+	}
+}
+
 func TestNoTokensAreTaken(t *testing.T) {
 	d := start(t, nil)
 	if r := d.presents("one", "", "a.b.1").refused("r", signal.CodeDenied); !strings.Contains(r.Message, "kubernetes.token.audience") {

@@ -73,13 +73,18 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		pod, err := c.provesWorker(r.Context(), nonce, proof)
+		knows := signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, proof.ID, proof.MAC)
+		pod, err := c.provesWorker(r.Context(), knows, proof)
 		if err != nil {
 			return nil, err
 		}
 		reg, err := signal.Read[signal.Register](e)
 		if err != nil {
 			return nil, err
+		}
+		// Pages know ids of workers, so who runs a pod may have learnt another's.
+		if old := c.registry.worker(reg.ID); old != nil && old.pod != pod && !knows {
+			return nil, signal.Errorf(signal.CodeDenied, "a worker of another pod has this id")
 		}
 		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg, pod) }, nil
 	})
@@ -89,10 +94,9 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 // that a role has for its proof.
 const tokenPatience = 8 * time.Second
 
-// provesWorker says whether a worker knows the secret or has a token of the
-// workers' service account, and then which pod the token names.
-func (c *Coordinator) provesWorker(ctx context.Context, nonce string, proof signal.Proof) (pod string, err error) {
-	knows := signal.CheckMAC(c.cfg.Secret, nonce, signal.RoleWorker, proof.ID, proof.MAC)
+// provesWorker says whether a worker knows the secret, as was found out, or has a
+// token of the workers' service account, and then which pod the token names.
+func (c *Coordinator) provesWorker(ctx context.Context, knows bool, proof signal.Proof) (pod string, err error) {
 	if proof.Token == "" || c.cfg.Tokens == nil {
 		switch {
 		case knows:

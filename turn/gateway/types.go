@@ -159,11 +159,14 @@ func read[T any](u *unstructured.Unstructured) (object *T, err error) {
 	return object, nil
 }
 
-// meta is what names an object and says which of it was seen.
+// meta is what names an object and says which of it was seen, and what a write of
+// its status sends along.
 func meta(u *unstructured.Unstructured) metav1.ObjectMeta {
 	return metav1.ObjectMeta{
 		Name: u.GetName(), Namespace: u.GetNamespace(), UID: u.GetUID(),
 		Generation: u.GetGeneration(), ResourceVersion: u.GetResourceVersion(),
 		CreationTimestamp: u.GetCreationTimestamp(), DeletionTimestamp: u.GetDeletionTimestamp(),
+		GenerateName: u.GetGenerateName(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(),
+		Finalizers: u.GetFinalizers(), OwnerReferences: u.GetOwnerReferences(),
 	}
 }

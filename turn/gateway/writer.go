@@ -126,7 +126,10 @@ func find[T metav1.Object](list []T, name types.NamespacedName) metav1.Object {
 	return nil
 }
 
-// writeStatus replaces the status of an object, unless that has changed since.
+// writeStatus replaces the status of an object, unless that has changed since. The
+// API server changes nothing of the metadata, but whoever applied a label or an
+// annotation that is not sent along would not own it any more, and could not take
+// it away.
 func writeStatus[S any](ctx context.Context, w *writer, gvr schema.GroupVersionResource, kind string, of metav1.Object, status S) error {
 	if of == nil || gvr.Empty() {
 		return nil
@@ -141,6 +144,11 @@ func writeStatus[S any](ctx context.Context, w *writer, gvr schema.GroupVersionR
 	u.SetName(of.GetName())
 	u.SetUID(of.GetUID())
 	u.SetResourceVersion(of.GetResourceVersion())
+	u.SetGenerateName(of.GetGenerateName())
+	u.SetLabels(of.GetLabels())
+	u.SetAnnotations(of.GetAnnotations())
+	u.SetFinalizers(of.GetFinalizers())
+	u.SetOwnerReferences(of.GetOwnerReferences())
 	_, err = w.dynamic.Resource(gvr).Namespace(of.GetNamespace()).UpdateStatus(ctx, u, metav1.UpdateOptions{})
 	if err = stale(err); err != nil {
 		return fmt.Errorf("status of %s %s/%s: %w", kind, of.GetNamespace(), of.GetName(), err)

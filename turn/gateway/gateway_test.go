@@ -242,7 +242,7 @@ func TestServiceOfAGateway(t *testing.T) {
 			t.Errorf("label %s is %q, want %q", key, s.Labels[key], want)
 		}
 	}
-	if len(s.Labels) != 4 || len(s.Annotations) != 2 || s.Annotations["example.com/mine"] != "b" || s.Annotations[ControllerAnnotation] != "cloudretro.dev/turn" {
+	if len(s.Labels) != 4 || len(s.Annotations) != 5 || s.Annotations["example.com/mine"] != "b" || s.Annotations[ControllerAnnotation] != "cloudretro.dev/turn" {
 		t.Errorf("%v, %v", s.Labels, s.Annotations)
 	}
 	if o := s.OwnerReferences; len(o) != 1 || o[0].Kind != "Gateway" || o[0].Name != "g" || o[0].UID != "u" || !*o[0].Controller {
@@ -253,7 +253,7 @@ func TestServiceOfAGateway(t *testing.T) {
 	r.Gateways[0].Spec.Addresses = nil
 	settle(t, &r)
 	s = r.Services[0]
-	if s.Spec.Type != corev1.ServiceTypeNodePort || s.Spec.Ports[0].NodePort != 30478 || s.Spec.LoadBalancerClass != nil || s.Spec.LoadBalancerIP != "" {
+	if s.Spec.Type != corev1.ServiceTypeNodePort || s.Spec.ExternalTrafficPolicy != corev1.ServiceExternalTrafficPolicyCluster || s.Spec.Ports[0].NodePort != 30478 || s.Spec.LoadBalancerClass != nil || s.Spec.LoadBalancerIP != "" {
 		t.Errorf("%+v", s.Spec)
 	}
 	if a := r.Gateways[0].Status.Addresses; len(a) != 2 || a[0].Value != "198.51.100.1" || *a[0].Type != gatewayv1.IPAddressType {

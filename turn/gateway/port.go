@@ -55,7 +55,7 @@ func (t *translator) allocate() {
 		}
 		// A listener that is gone may still drain at its port, so the search does
 		// not begin with the lowest.
-		for at := start(l.id, count); ; at = (at + 1) % count {
+		for at := start(l.id+" "+l.protocol, count); ; at = (at + 1) % count {
 			if port := t.FirstPort + at; !taken[port] {
 				taken[port], l.port = true, uint16(port)
 				return
@@ -73,14 +73,15 @@ func (t *translator) eachListener(visit func(*door, *listener)) {
 	}
 }
 
-// record is the port that the Service says, 0 if it says none.
+// record is the port that the Service says, 0 if it says none. A listener of
+// another protocol than before gets another port, as the old one may still drain.
 func (d *door) record(l *listener) int {
 	if d.service == nil || d.service.DeletionTimestamp != nil || l.protocol == "" {
 		return 0
 	}
 	name := portName(string(l.spec.Name))
 	for _, port := range d.service.Spec.Ports {
-		if port.Name == name && port.TargetPort.Type == intstr.Int {
+		if port.Name == name && port.TargetPort.Type == intstr.Int && port.Protocol == transportOf(l.protocol) && or(port.AppProtocol, "") == appProtocol(l) {
 			return int(port.TargetPort.IntVal)
 		}
 	}

@@ -4,7 +4,10 @@ import (
 	"strings"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -32,4 +35,53 @@ func TestServiceIsRefused(t *testing.T) {
 	ask(`"two": 1`)
 	w.programmed(w.Namespace, "gate", "one")
 	w.until("the Gateway's own condition", func() bool { return !strings.Contains(programmed(), "valid range") })
+}
+
+// What a Gateway does not ask for any more goes from its Service; another class of
+// load balancer makes the Service again.
+func TestServiceFollowsItsGateway(t *testing.T) {
+	w := newWorld(t)
+	ask := func(annotations, infrastructure string) {
+		w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gate, namespace: $NS,
+  annotations: {cloudretro.dev/service-type: LoadBalancer`+annotations+`}},
+  spec: {gatewayClassName: $NAME, `+infrastructure+`listeners: [{name: one, port: 3478, protocol: UDP}]}}`)
+	}
+	becomes := func(what string, ok func(s *corev1.Service) bool) {
+		t.Helper()
+		w.until(what, func() bool { s := w.service(w.Namespace, "gate"); return s != nil && ok(s) })
+	}
+	ask(`, example.com/mine: a, cloudretro.dev/external-traffic-policy: Local`, `infrastructure: {labels: {team: games}, annotations: {example.com/ours: b}}, `)
+	w.start("one")
+	becomes("what was asked for", func(s *corev1.Service) bool {
+		return s.Labels["team"] == "games" && s.Annotations["example.com/mine"] == "a" && s.Annotations["example.com/ours"] == "b" &&
+			s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal
+	})
+	made := w.service(w.Namespace, "gate")
+	patch := []byte(`{"metadata": {"annotations": {"cloud.example.com/id": "7"}}}`) // of a cloud
+	if _, err := w.Client.CoreV1().Services(w.Namespace).Patch(t.Context(), made.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ask("", "")
+	becomes("what is left", func(s *corev1.Service) bool {
+		_, mine := s.Annotations["example.com/mine"]
+		_, ours := s.Annotations["example.com/ours"]
+		return s.Labels["team"] == "" && !mine && !ours && s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyCluster &&
+			s.Annotations["cloud.example.com/id"] == "7" && s.UID == made.UID
+	})
+	for _, class := range []string{"example.com/one", "example.com/two", ""} {
+		was := w.service(w.Namespace, "gate")
+		annotation := ""
+		if class != "" {
+			annotation = ", cloudretro.dev/load-balancer-class: " + class
+		}
+		ask(annotation, "")
+		becomes("class "+class, func(s *corev1.Service) bool {
+			is := ""
+			if s.Spec.LoadBalancerClass != nil {
+				is = *s.Spec.LoadBalancerClass
+			}
+			return is == class && s.UID != was.UID
+		})
+		w.programmed(w.Namespace, "gate", "one")
+	}
 }

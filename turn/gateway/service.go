@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
@@ -22,6 +23,14 @@ const (
 	ManagedByLabel       = "app.kubernetes.io/managed-by"
 	ManagedBy            = "cloudretro"
 	ControllerAnnotation = Group + "/controller"
+)
+
+// Notes on such a Service: the keys of labels and annotations that were asked for,
+// so that they go when they are asked for no more, and the load balancer's class.
+const (
+	givenLabels      = Group + "/given-labels"
+	givenAnnotations = Group + "/given-annotations"
+	givenClass       = Group + "/given-load-balancer-class"
 )
 
 // madeFor says whether a Service was made by this controller for a Gateway.
@@ -58,10 +67,14 @@ func (t *translator) findObsolete() {
 // empty are the cluster's to fill.
 func (t *translator) makeService(d *door) *corev1.Service {
 	g, yes := d.gateway, true
+	labels, annotations := serviceLabels(d), serviceAnnotations(d)
+	note(annotations, givenAnnotations, annotations)
+	note(annotations, givenLabels, labels)
+	t.mark(d, labels, annotations)
 	s := &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: d.serviceName.Name, Namespace: d.serviceName.Namespace,
-			Labels: t.serviceLabels(d), Annotations: t.serviceAnnotations(d),
+			Labels: labels, Annotations: annotations,
 			OwnerReferences: []metav1.OwnerReference{{
 				APIVersion: gatewayv1.GroupVersion.String(), Kind: "Gateway", Name: g.Name, UID: g.UID, Controller: &yes,
 			}},
@@ -72,11 +85,12 @@ func (t *translator) makeService(d *door) *corev1.Service {
 		s.Spec.Selector = maps.Clone(t.PodSelector)
 	}
 	if d.kind() != corev1.ServiceTypeClusterIP {
-		s.Spec.ExternalTrafficPolicy = d.settings.policy
+		s.Spec.ExternalTrafficPolicy = cmp.Or(d.settings.policy, corev1.ServiceExternalTrafficPolicyCluster)
 	}
 	if d.kind() == corev1.ServiceTypeLoadBalancer {
 		if d.settings.class != "" {
 			s.Spec.LoadBalancerClass = &d.settings.class
+			s.Annotations[givenClass] = d.settings.class
 		}
 		if len(d.requested) > 0 {
 			s.Spec.LoadBalancerIP = d.requested[0].String()
@@ -105,8 +119,7 @@ func (d *door) servicePort(l *listener) corev1.ServicePort {
 		Name: portName(string(l.spec.Name)), Protocol: transportOf(l.protocol),
 		Port: l.spec.Port, TargetPort: intstr.FromInt32(int32(l.port)),
 	}
-	if l.protocol == TLS || l.protocol == DTLS { // which tells pages so, whatever the listener's name is
-		protocol := Group + "/" + l.protocol
+	if protocol := appProtocol(l); protocol != "" {
 		p.AppProtocol = &protocol
 	}
 	if d.kind() == corev1.ServiceTypeClusterIP {
@@ -123,8 +136,32 @@ func (d *door) servicePort(l *listener) corev1.ServicePort {
 	return p
 }
 
-// serviceLabels are those of GEP-1762 and what spec.infrastructure asks for.
-func (t *translator) serviceLabels(d *door) map[string]string {
+// appProtocol tells pages what a port speaks, whatever the listener's name is; ""
+// is plain TURN.
+func appProtocol(l *listener) string {
+	if l.secure() {
+		return Group + "/" + l.protocol
+	}
+	return ""
+}
+
+// note writes down the keys of a map.
+func note(annotations map[string]string, name string, given map[string]string) {
+	if len(given) > 0 {
+		annotations[name] = strings.Join(slices.Sorted(maps.Keys(given)), " ")
+	}
+}
+
+// mark makes the metadata of a Service that of the Gateway's, by GEP-1762.
+func (t *translator) mark(d *door, labels, annotations map[string]string) {
+	labels[gatewayv1.GatewayNameLabelKey] = labelValue(d.gateway.Name)
+	labels[gatewayv1.GatewayClassNameLabelKey] = labelValue(d.class.name)
+	labels[ManagedByLabel] = ManagedBy
+	annotations[ControllerAnnotation] = t.ControllerName
+}
+
+// serviceLabels are what spec.infrastructure asks for.
+func serviceLabels(d *door) map[string]string {
 	labels := map[string]string{}
 	if infra := d.gateway.Spec.Infrastructure; infra != nil {
 		for key, value := range infra.Labels {
@@ -133,20 +170,17 @@ func (t *translator) serviceLabels(d *door) map[string]string {
 			}
 		}
 	}
-	labels[gatewayv1.GatewayNameLabelKey] = labelValue(d.gateway.Name)
-	labels[gatewayv1.GatewayClassNameLabelKey] = labelValue(d.class.name)
-	labels[ManagedByLabel] = ManagedBy
 	return labels
 }
 
 // serviceAnnotations are those of the GatewayConfig, of the Gateway, as STUNner
 // has it, and of spec.infrastructure; what comes later goes before.
-func (t *translator) serviceAnnotations(d *door) map[string]string {
+func serviceAnnotations(d *door) map[string]string {
 	annotations := map[string]string{}
 	size := 0
 	add := func(key, value string) {
 		size += len(key) + len(value)
-		if qualified(key) && len(annotations) < maxAnnotations && size < 128<<10 { // an object may have 256 KiB of them
+		if qualified(key) && !strings.HasPrefix(key, Group+"/") && len(annotations) < maxAnnotations && size < 128<<10 { // an object may have 256 KiB of them
 			annotations[key] = value
 		}
 	}
@@ -163,7 +197,6 @@ func (t *translator) serviceAnnotations(d *door) map[string]string {
 			add(string(key), string(infra.Annotations[key]))
 		}
 	}
-	annotations[ControllerAnnotation] = t.ControllerName
 	return annotations
 }
 

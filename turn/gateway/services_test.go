@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -69,12 +70,63 @@ func TestBecome(t *testing.T) {
 			serviceAs(func(s *corev1.Service) { s.OwnerReferences = []metav1.OwnerReference{{Name: "gate"}} }),
 		},
 	} {
-		if got := become(is, test.want); !reflect.DeepEqual(got, test.becomes) {
+		if got := become(is, test.want); !equality.Semantic.DeepEqual(got, test.becomes) {
 			t.Errorf("%s: it becomes %+v", name, got)
 		}
 	}
 	if !reflect.DeepEqual(is, serviceAs(func(*corev1.Service) {})) {
 		t.Error("what was given has changed")
+	}
+}
+
+// What was asked for once goes with the wish; what others put there stays.
+func TestBecomeTakesBack(t *testing.T) {
+	is := serviceAs(func(s *corev1.Service) {
+		s.Labels["team"] = "games"
+		s.Annotations = map[string]string{"cloud": "yes", "mine": "a", "kept": "a", givenLabels: "team", givenAnnotations: "kept mine", givenClass: "example.com/cloud"}
+	})
+	next := become(is, serviceAs(func(s *corev1.Service) {
+		s.Labels, s.Annotations = nil, map[string]string{"kept": "b", givenAnnotations: "kept"}
+	}))
+	if want := map[string]string{"a": "1"}; !reflect.DeepEqual(next.Labels, want) {
+		t.Errorf("labels %v, want %v", next.Labels, want)
+	}
+	if want := map[string]string{"cloud": "yes", "kept": "b", givenAnnotations: "kept"}; !reflect.DeepEqual(next.Annotations, want) {
+		t.Errorf("annotations %v, want %v", next.Annotations, want)
+	}
+}
+
+// A Service is made again if another class of load balancer is asked for, which
+// cannot change, and for nothing else.
+func TestReplaced(t *testing.T) {
+	with := func(kind corev1.ServiceType, class, given string) *corev1.Service {
+		return serviceAs(func(s *corev1.Service) {
+			s.Spec.Type, s.Spec.LoadBalancerClass, s.Annotations = kind, nil, map[string]string{}
+			if class != "" {
+				s.Spec.LoadBalancerClass = &class
+			}
+			if given != "" {
+				s.Annotations[givenClass] = given
+			}
+		})
+	}
+	const balancer = corev1.ServiceTypeLoadBalancer
+	for name, test := range map[string]struct {
+		is, want *corev1.Service
+		replaced bool
+	}{
+		"the same":                 {with(balancer, "a/b", "a/b"), with(balancer, "a/b", "a/b"), false},
+		"another":                  {with(balancer, "a/b", "a/b"), with(balancer, "c/d", "c/d"), true},
+		"one for the first time":   {with(balancer, "", ""), with(balancer, "c/d", "c/d"), true},
+		"none any more":            {with(balancer, "a/b", "a/b"), with(balancer, "", ""), true},
+		"the cloud's own":          {with(balancer, "a/b", ""), with(balancer, "", ""), false},
+		"the cloud's in its place": {with(balancer, "a/b", "c/d"), with(balancer, "c/d", "c/d"), false},
+		"what the cloud chose":     {with(balancer, "a/b", ""), with(balancer, "a/b", "a/b"), false},
+		"another type":             {with(corev1.ServiceTypeNodePort, "", ""), with(balancer, "c/d", "c/d"), false},
+	} {
+		if got := replaced(test.is, test.want); got != test.replaced {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

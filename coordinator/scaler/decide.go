@@ -1,6 +1,9 @@
 package scaler
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // learning is how long a pod that is ready may be unknown, since its worker still
 // has to join this coordinator: after a new leader, or a new worker, began.
@@ -57,7 +60,7 @@ type tally struct {
 // replicas stay zero, as with a HorizontalPodAutoscaler.
 func decide(now time.Time, s Settings, m memory, v view) (verdict, memory) {
 	m = m.learn(v.pods)
-	t := count(now, v.pods)
+	t := count(now, v.pods, m.places)
 	within := func(n int) int { return min(max(n, s.MinReplicas), s.MaxReplicas) }
 	wanted := within(v.replicas)
 	if m.places > 0 {
@@ -83,23 +86,26 @@ func decide(now time.Time, s Settings, m memory, v view) (verdict, memory) {
 	return out, m
 }
 
-// learn notes how many places a worker has: the mean, if they differ.
+// learn notes how many places a worker has: the median, if they differ, so that
+// one that announces nonsense says nothing of the others.
 func (m memory) learn(pods []seen) memory {
-	places, workers := 0, 0
+	var places []int
 	for _, p := range pods {
 		if p.worker != nil && p.worker.offers() {
-			places, workers = places+p.worker.Places, workers+1
+			places = append(places, p.worker.Places)
 		}
 	}
-	if workers > 0 {
-		m.places = max(1, places/workers)
+	slices.Sort(places)
+	if n := len(places); n > 0 {
+		m.places = (places[(n-1)/2] + places[n/2]) / 2
 	}
 	return m
 }
 
 // count sums the pods up. One that is not ready is about to give places; one
-// that is ready and never joins is none that anybody can play at.
-func count(now time.Time, pods []seen) (t tally) {
+// that is ready and never joins is none that anybody can play at. However many
+// places a worker says are taken, it is one replica, of so many places as others.
+func count(now time.Time, pods []seen, places int) (t tally) {
 	for _, p := range pods {
 		switch {
 		case p.worker == nil && !p.ready:
@@ -121,7 +127,7 @@ func count(now time.Time, pods []seen) (t tally) {
 			t.useless++
 			continue
 		}
-		t.used += w.Places - w.Free
+		t.used += min(w.Places-w.Free, places)
 		t.free += w.Free
 	}
 	return t

@@ -53,6 +53,8 @@ func TestDecideAtOnce(t *testing.T) {
 		{"one that never joins is replaced", 2, []seen{free(2), unknown(40)}, verdict{3, 3, 2}},
 		{"an overloaded one has its places still", 2, []seen{free(2), {ready: true, worker: &Pod{State: "overloaded", Places: 2, Free: 2}}}, verdict{2, 2, 4}},
 		{"places differ", 2, []seen{free(1), free(3)}, verdict{2, 2, 4}},
+		{"one boasts of free places", 3, []seen{playing(2, 2), playing(2, 2), free(4000)}, verdict{4, 4, 4000}},
+		{"one boasts of games", 3, []seen{free(2), free(2), playing(4000, 4000)}, verdict{3, 3, 4}},
 		{"a worker without places says nothing", 2, []seen{free(0), unknown(0)}, verdict{2, 2, 0}},
 		{"too many, but since now", 5, []seen{free(2), free(2), free(2), free(2), free(2)}, verdict{5, 2, 10}},
 	}

@@ -275,6 +275,14 @@ func TestReachable(t *testing.T) {
 			t.Errorf("%q is readable", bad)
 		}
 	}
+	// Where Kubernetes puts tokens and our configuration, and what else a pod has.
+	for _, secret := range []string{"/run/secrets/a/token", "/var/run/secrets/a/token", "/etc/cloudretro/config.yaml", "/etc/shadow", "/data/saves/b", "/tmp/c"} {
+		for _, path := range files.Read {
+			if path == secret || strings.HasPrefix(secret, strings.TrimSuffix(path, "/")+"/") {
+				t.Errorf("%s is readable by %s", secret, path)
+			}
+		}
+	}
 	if files.Program != "/program" || !slices.Equal(files.Write, []string{"/dev/null", "/saves"}) {
 		t.Errorf("%+v", files)
 	}

@@ -109,7 +109,7 @@ func (r *run) account(ctx context.Context, account string) bool {
 	}
 	if len(lacks) > 0 {
 		r.fail("rights", fmt.Sprintf("ServiceAccount %s may not %s", account, strings.Join(lacks, ", ")),
-			fmt.Sprintf("%s, which have the Role and the RoleBinding %s", applyRemedy, account))
+			fmt.Sprintf("%s, which have Role and RoleBinding %s", applyRemedy, account))
 	}
 	if len(exceeds) > 0 {
 		r.fail("rights", fmt.Sprintf("ServiceAccount %s may %s, which it must not: it faces strangers", account, strings.Join(exceeds, ", ")),

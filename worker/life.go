@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
 // life is how a worker comes and goes.
@@ -55,12 +56,29 @@ func (w *Worker) untilDrained(ctx, inner context.Context) {
 		return
 	}
 	w.log.Info("worker drains", "rooms", w.rooms.len(), "sessions", w.sessions.len(), "grace", grace)
-	waiting, cancel := context.WithTimeout(inner, grace)
-	defer cancel()
-	w.rooms.empty(waiting)
+	w.untilEmpty(inner, time.Now().Add(grace))
 	if n := w.rooms.len(); n > 0 {
 		w.log.Warn("drain grace is over", "rooms", n, "sessions", w.sessions.len())
 		return
 	}
 	w.log.Info("worker has drained")
+}
+
+// lastCall is how long before the end players hear of it once more.
+const lastCall = time.Minute
+
+// untilEmpty returns when no room is left, at end, or when ctx ends. Players are
+// told how long they have, at once and shortly before.
+func (w *Worker) untilEmpty(ctx context.Context, end time.Time) {
+	for _, until := range []time.Time{end.Add(-lastCall), end} {
+		if until.Before(time.Now()) {
+			continue
+		}
+		for _, r := range w.rooms.running() {
+			r.EndsBy(end)
+		}
+		waiting, cancel := context.WithDeadline(ctx, until)
+		w.rooms.empty(waiting)
+		cancel()
+	}
 }

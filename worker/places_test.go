@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -224,6 +225,22 @@ func TestDrainGrace(t *testing.T) {
 	default:
 	}
 	p.link.send(signal.TypeLeave, "", "s1", nil)
+	<-stopped
+}
+
+// TestDrainIsTold: players hear that the worker ends, and when.
+func TestDrainIsTold(t *testing.T) {
+	p := newPlay(t, func(c *Config) { c.DrainGrace = 10 * time.Minute })
+	b, _ := p.start("s1")
+	peertest.Wait(t, "the channel", b.Open)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); p.stop() }()
+	for text := range b.Messages {
+		if strings.Contains(text, "another 10 minutes") {
+			break
+		}
+	}
+	(<-p.engines).Fail(nil)
 	<-stopped
 }
 

@@ -152,6 +152,9 @@ func (r *Room) attach(m *Member, v viewer, left func(Leave)) {
 		m.tell(newGeometry(r.info))
 	}
 	r.tellRoom(m, r.list())
+	if !r.ends.IsZero() {
+		m.tell(r.ending())
+	}
 	r.tellSoon()
 	go func() {
 		err := v.Run(m.ctx)

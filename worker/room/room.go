@@ -111,6 +111,7 @@ type Room struct {
 	told    time.Time   // when they were told
 	quick   quickSave
 	playing context.Context // ends with the engine
+	ends    time.Time       // see EndsBy
 	why     *signal.Error   // the room ends, nil while it does not; not written after done is closed
 }
 

@@ -91,26 +91,26 @@ func TestSessionsOutliveOtherListeners(t *testing.T) {
 
 	gateway(", {name: two, port: 3480, protocol: TCP}")
 	w.until("the change of protocol", func() bool {
-		return served(w, port) == nil && w.listener(w.Namespace, "gate", "two", "Programmed") == "Programmed" ||
-			w.listener(w.Namespace, "gate", "two", "Programmed") != "Programmed"
+		s := w.service(w.Namespace, "gate")
+		return len(s.Spec.Ports) == 2 && s.Spec.Ports[1].Protocol == corev1.ProtocolTCP && s.Spec.Ports[1].Port == 3480
 	})
+	w.seen(w.Namespace, "gate")
+	changed := w.programmed(w.Namespace, "gate", "two")
+	if changed == port {
+		t.Errorf("a listener of another protocol is at port %d, where the old one drains", port)
+	}
+	if err := served(w, changed); err != nil {
+		t.Errorf("the listener is Programmed and does not answer: %v", err)
+	}
 	goesOn("a listener was changed")
 
 	gateway("")
 	w.until("the end of the listener", func() bool { return w.port(w.Namespace, "gate", "two") == 0 })
+	w.until("no answer at its port", func() bool { return served(w, changed) != nil })
 	goesOn("a listener was removed")
 	if !w.open(w.port(w.Namespace, "gate", "one"), installationSecret).reaches(worker) {
 		t.Error("the other listener takes no new sessions")
 	}
-}
-
-// served says whether a port of pods answers over TCP.
-func served(w *world, port uint16) error {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(reachable(w.t).String(), strconv.Itoa(int(port))), time.Second)
-	if err == nil {
-		_ = conn.Close()
-	}
-	return err
 }
 
 // A Secret that a GatewayConfig names is followed; what is open outlives it.
@@ -239,7 +239,7 @@ func TestRestartAndLeader(t *testing.T) {
 		t.Error("the Service was made again")
 	}
 	third := w.start("three") // which cannot have the same ports on this machine, and does not lead
-	w.until("errors of the third", func() bool { return len(third.Stats().Listeners) == 0 || len(second.Stats().Listeners) == 2 })
+	w.until("the third's attempt to serve", func() bool { return third.applied.Load() >= 2 })
 	lease, err := w.Client.CoordinationV1().Leases(w.Namespace).Get(t.Context(), gateway.Lease, metav1.GetOptions{})
 	if err != nil || !strings.HasPrefix(*lease.Spec.HolderIdentity, "two_") {
 		t.Errorf("%v leads: %v", lease.Spec.HolderIdentity, err)
@@ -248,6 +248,10 @@ func TestRestartAndLeader(t *testing.T) {
 	w.make("udproutes", udpRoute(`{name: nobody, port: 1}`))
 	w.until("the route's condition", func() bool { return w.route(w.Namespace, "route", "ResolvedRefs") == "BackendNotFound" })
 	w.delete("udproutes", w.Namespace, "route")
+	w.until("the route's end", func() bool {
+		g := get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, "gate")
+		return g.Status.Listeners[0].AttachedRoutes == 0
+	})
 	w.until("calm", func() bool {
 		now := get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, "gate").ResourceVersion
 		calm := now == settled
@@ -255,8 +259,12 @@ func TestRestartAndLeader(t *testing.T) {
 		return calm
 	})
 	s.end()
+	second.end() // the third leads now, and has the ports
+	w.until("service by the third pod", func() bool { return len(third.Stats().Listeners) == 2 && served(w, ports[1]) == nil })
+	w.make("udproutes", udpRoute(`{name: nobody, port: 1}`))
+	w.until("the route's condition by another leader", func() bool { return w.route(w.Namespace, "route", "ResolvedRefs") == "BackendNotFound" })
 	w.delete("gateways", w.Namespace, "gate")
-	w.until("the end of the listeners", func() bool { return len(second.Stats().Listeners) == 0 })
+	w.until("the end of the listeners", func() bool { return len(third.Stats().Listeners) == 0 })
 	w.until("the end of the Service", func() bool { return w.service(w.Namespace, "gate") == nil })
 }
 
@@ -332,7 +340,8 @@ func TestPortInUse(t *testing.T) {
 	w.start("one")
 	w.programmed(w.Namespace, "gate", "one")
 	w.until("the word that the port is taken", func() bool {
-		return w.listener(w.Namespace, "gate", "two", "Programmed") == "Invalid" || w.listener(w.Namespace, "gate", "two", "Programmed") == "Pending"
+		c := w.condition(w.Namespace, "gate", "two", "Programmed")
+		return c.Reason == "Pending" && strings.Contains(c.Message, "cannot serve")
 	})
 	taken.Close()
 	w.programmed(w.Namespace, "gate", "two")

@@ -145,3 +145,12 @@ func (s *session) end() {
 		s.t.Error(err)
 	}
 }
+
+// served says whether a port of pods answers over TCP.
+func served(w *world, port uint16) error {
+	conn, err := net.DialTimeout("tcp", net.JoinHostPort(reachable(w.t).String(), strconv.Itoa(int(port))), time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return err
+}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -168,17 +169,32 @@ func get[T any](w *world, resource, group, namespace, name string) *T {
 	return object
 }
 
-// listener says the reason of a condition of a Gateway's listener, "" if it is
-// not known.
-func (w *world) listener(namespace, name, listener, condition string) string {
+// condition is one of a Gateway's listener, an empty one if it is not known.
+func (w *world) condition(namespace, name, listener, condition string) metav1.Condition {
 	w.t.Helper()
 	g := get[gatewayv1.Gateway](w, "gateways", "", namespace, name)
 	for _, l := range g.Status.Listeners {
 		if c := meta.FindStatusCondition(l.Conditions, condition); c != nil && string(l.Name) == listener {
-			return string(c.Reason)
+			return *c
 		}
 	}
-	return ""
+	return metav1.Condition{}
+}
+
+// listener says the reason of a condition of a Gateway's listener.
+func (w *world) listener(namespace, name, listener, condition string) string {
+	w.t.Helper()
+	return w.condition(namespace, name, listener, condition).Reason
+}
+
+// seen waits until the conditions are of a Gateway as it is now.
+func (w *world) seen(namespace, name string) {
+	w.t.Helper()
+	w.until("conditions of the Gateway's generation", func() bool {
+		g := get[gatewayv1.Gateway](w, "gateways", "", namespace, name)
+		c := meta.FindStatusCondition(g.Status.Conditions, "Accepted")
+		return c != nil && c.ObservedGeneration == g.Generation
+	})
 }
 
 // route is listener for the only parent of a UDPRoute.
@@ -232,7 +248,22 @@ func (w *world) service(namespace, gatewayName string) *corev1.Service {
 // pod is a turn pod: a fleet and its controller.
 type pod struct {
 	*turn.Fleet
-	end func() // of both
+	end     func()        // of both
+	applied *atomic.Int32 // how often the controller had listeners for the fleet
+}
+
+// counted counts what a fleet is told to serve.
+type counted struct {
+	*turn.Fleet
+	applied *atomic.Int32
+}
+
+func (c counted) Apply(ctx context.Context, listeners []gateway.Listener) map[string]error {
+	failed := c.Fleet.Apply(ctx, listeners)
+	if len(listeners) > 0 {
+		c.applied.Add(1)
+	}
+	return failed
 }
 
 const installationSecret = "of the installation"
@@ -244,8 +275,9 @@ func (w *world) start(identity string) pod {
 	own := *w.Cluster
 	own.Identity, own.Logger = identity, log
 	f := turn.NewFleet(turn.Config{Logger: log, DrainGrace: time.Minute})
+	applied := new(atomic.Int32)
 	c, err := gateway.New(gateway.Config{
-		Cluster: &own, Fleet: f, Lead: own.Lead, Logger: log,
+		Cluster: &own, Fleet: counted{f, applied}, Lead: own.Lead, Logger: log,
 		Settings: gateway.Settings{
 			ControllerName: "cloudretro.dev/" + w.name, Namespace: w.Namespace, PodSelector: map[string]string{"test": "turn"},
 			FirstPort: w.first, Ports: 100, Realm: "cloudretro", Secrets: []string{installationSecret},
@@ -269,5 +301,5 @@ func (w *world) start(identity string) pod {
 		}
 	}
 	w.t.Cleanup(end)
-	return pod{f, end}
+	return pod{f, end, applied}
 }

@@ -25,14 +25,15 @@ type class struct {
 
 // specialClasses are ranges that lead into this machine, to its host's services,
 // to nobody or to everybody (RFC 6890). The services where clouds tell what a
-// machine is, and its secrets, are link-local but for those of AWS over IPv6, of
-// Alibaba and of Azure.
+// machine is, and its secrets, are link-local but for those of AWS and Google over
+// IPv6, of Alibaba and of Azure.
 func specialClasses() []class {
 	return []class{
 		{netip.MustParsePrefix("0.0.0.0/8"), whyReserved},
 		{netip.MustParsePrefix("127.0.0.0/8"), whyLoopback},
 		{netip.MustParsePrefix("169.254.0.0/16"), whyLinkLocal},
 		{netip.MustParsePrefix("fd00:ec2::254/128"), whyMetadata},
+		{netip.MustParsePrefix("fd20:ce::254/128"), whyMetadata},
 		{netip.MustParsePrefix("100.100.100.200/32"), whyMetadata},
 		{netip.MustParsePrefix("168.63.129.16/32"), whyMetadata},
 		{netip.MustParsePrefix("192.0.0.0/24"), whyReserved},

@@ -114,7 +114,7 @@ func TestAdmissionOfPrefixes(t *testing.T) {
 		"10.9.9.9:1": "", "192.168.1.1:1": whyPrivate /* the prefix is wider than the range */, "100.64.0.1:1": "", "[fd12::1]:1": "",
 	})
 	expect(t, admissionOf(peersOf(t, "0.0.0.0/0", "100.64.0.0/10", "fd00::/8")...), map[string]string{
-		"168.63.129.16:80": whyMetadata, "100.100.100.200:80": whyMetadata, "[fd00:ec2::254]:80": whyMetadata, "100.100.100.201:80": "",
+		"168.63.129.16:80": whyMetadata, "100.100.100.200:80": whyMetadata, "[fd00:ec2::254]:80": whyMetadata, "[fd20:ce::254]:80": whyMetadata, "100.100.100.201:80": "",
 	})
 	for s, why := range map[string]string{"198.51.100.1": "", "127.0.0.1": whyLoopback, "127.0.0.2": "", "10.0.0.1": whyPrivate} {
 		if got := all.refusesIP(loopbackClient(), netip.MustParseAddr(s)); got != why {

@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -219,34 +218,4 @@ func matches(selector, labels map[string]string) bool {
 		}
 	}
 	return true
-}
-
-// Whatever may be reached outside, the addresses that tell a node's secrets may not.
-func TestMetadataIsClosed(t *testing.T) {
-	for overlay := range overlays() {
-		blocks := 0
-		for _, u := range kustomized(t, overlay) {
-			if u.GetKind() != "NetworkPolicy" {
-				continue
-			}
-			for _, rule := range as[networkingv1.NetworkPolicy](t, u).Spec.Egress {
-				if len(rule.To) == 0 {
-					t.Errorf("overlay %q: %s lets out to anywhere", overlay, key(u))
-				}
-				for _, to := range rule.To {
-					if to.IPBlock == nil || !strings.HasSuffix(to.IPBlock.CIDR, "/0") {
-						continue
-					}
-					blocks++
-					closed := map[string]string{"0.0.0.0/0": "169.254.0.0/16", "::/0": "fd00:ec2::254/128"}[to.IPBlock.CIDR]
-					if !slices.Contains(to.IPBlock.Except, closed) {
-						t.Errorf("overlay %q: %s lets out to %s with %s in it", overlay, key(u), to.IPBlock.CIDR, closed)
-					}
-				}
-			}
-		}
-		if blocks == 0 {
-			t.Errorf("overlay %q: the API server cannot be reached", overlay)
-		}
-	}
 }

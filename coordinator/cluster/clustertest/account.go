@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -24,14 +23,7 @@ func As(t testing.TB, c *cluster.Cluster, account string) *cluster.Cluster {
 	own.REST = rest.AnonymousClientConfig(c.REST)
 	own.REST.BearerToken = Token(t, c, account, nil)
 	own.REST.QPS, own.REST.Burst = c.REST.QPS, c.REST.Burst
-	var err error
-	if own.HTTP, err = rest.HTTPClientFor(own.REST); err != nil {
-		t.Fatal(err)
-	}
-	if own.Client, err = kubernetes.NewForConfigAndClient(own.REST, own.HTTP); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = own.Close() })
+	ownConnections(t, &own)
 	return &own
 }
 

@@ -4,13 +4,17 @@ package clustertest
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -67,8 +71,41 @@ func client(t testing.TB, namespace string) *cluster.Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
+	ownConnections(t, c)
 	return c
+}
+
+// ownConnections has a cluster connect by itself, and no connection outlive the
+// test: one that a watch has just left is not idle yet when idle ones are closed.
+func ownConnections(t testing.TB, c *cluster.Cluster) {
+	t.Helper()
+	var mu sync.Mutex
+	var open []net.Conn
+	c.REST.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
+			open = append(open, conn)
+		}
+		return conn, err
+	}
+	var err error
+	if c.HTTP, err = rest.HTTPClientFor(c.REST); err != nil {
+		t.Fatal(err)
+	}
+	if c.Client, err = kubernetes.NewForConfigAndClient(c.REST, c.HTTP); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+	})
 }
 
 // flat is a kubeconfig that holds the files that another one names. Those would be

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	informers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/utils/ptr"
 )
@@ -68,10 +67,8 @@ func (c *Cluster) Secret(ctx context.Context, name string, create bool) ([]strin
 			said = time.Now()
 			log.Warn("the start waits for a Secret", "cause", err)
 		}
-		select {
-		case <-ctx.Done():
+		if sleep(ctx, pause); ctx.Err() != nil {
 			return nil, fmt.Errorf("wait for Secret %s/%s: %w", c.Namespace, name, errors.Join(ctx.Err(), err))
-		case <-time.After(pause):
 		}
 	}
 }
@@ -181,8 +178,9 @@ func parseLines(text string) ([]string, error) {
 // It needs the rights to list and watch the Secret by its name.
 func (c *Cluster) WatchSecret(ctx context.Context, name string, take func([]string)) error {
 	log := c.Logger.With("secret", name, "namespace", c.Namespace)
-	informer := informers.NewFilteredSecretInformer(c.Client, c.Namespace, 0, cache.Indexers{},
-		func(o *metav1.ListOptions) { o.FieldSelector = "metadata.name=" + name })
+	informer := Informer(c.Client, c.Client.CoreV1().Secrets(c.Namespace), &corev1.Secret{}, log, func(o *metav1.ListOptions) {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+	})
 	var last []string
 	changed := func(object any) {
 		lines, err := secretLines(object.(*corev1.Secret))
@@ -198,21 +196,6 @@ func (c *Cluster) WatchSecret(ctx context.Context, name string, take func([]stri
 		AddFunc:    changed,
 		UpdateFunc: func(_, object any) { changed(object) },
 		DeleteFunc: func(any) { log.Warn("Secret deleted; what it was holds until the next start") },
-	})
-	if err != nil {
-		return fmt.Errorf("watch Secret %s: %w", name, err)
-	}
-	var said metav1.StatusReason = "none"
-	err = informer.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
-		reason := apierrors.ReasonForError(err)
-		if ctx.Err() != nil || reason == said || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) {
-			return // said before, or a watch that ended in form
-		}
-		said = reason
-		if apierrors.IsForbidden(err) {
-			err = c.lacks(err, "list and watch", "secrets", name)
-		}
-		log.Warn("Secret not followed; what it was holds, and it is tried again", "cause", err)
 	})
 	if err != nil {
 		return fmt.Errorf("watch Secret %s: %w", name, err)

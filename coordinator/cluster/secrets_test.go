@@ -367,7 +367,7 @@ func TestWatchWithoutRights(t *testing.T) {
 	c, log := listen(clustertest.As(t, admin, "nobody"))
 	put(t, admin, cluster.SecretTURN, map[string]string{"secret": strings.Repeat("x", 20)})
 	w := watch(t, c)
-	log.await(t, "right to list and watch secrets")
+	log.await(t, "right to list and watch is missing")
 	grant(t, admin, "nobody", cluster.SecretTURN, "list", "watch")
 	w.takes(t, strings.Repeat("x", 20))
 	if n := log.count("right to list and watch"); n != 1 {

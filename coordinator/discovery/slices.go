@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
@@ -42,7 +43,7 @@ func (cfg SlicesConfig) String() string { return "Service " + cfg.Namespace + "/
 // (https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#ownership).
 func (cfg SlicesConfig) informer() cache.SharedIndexInformer {
 	selector := labels.Set{discoveryv1.LabelServiceName: cfg.Service}.String()
-	return informerOf(cfg.Client, cfg.Client.DiscoveryV1().EndpointSlices(cfg.Namespace), &discoveryv1.EndpointSlice{}, cfg.Logger,
+	return cluster.Informer(cfg.Client, cfg.Client.DiscoveryV1().EndpointSlices(cfg.Namespace), &discoveryv1.EndpointSlice{}, cfg.Logger,
 		func(o *metav1.ListOptions) { o.LabelSelector = selector })
 }
 

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // TurnConfig is what Turn needs.
@@ -55,10 +57,10 @@ const nodePatience = 2 * time.Second
 // last goroutine ended.
 func (t *Turn) Watch(ctx context.Context, update func(urls []string)) {
 	api := t.cfg.Client.CoreV1()
-	services := informerOf(t.cfg.Client, api.Services(t.cfg.Namespace), &corev1.Service{}, t.cfg.Logger, func(o *metav1.ListOptions) {
+	services := cluster.Informer(t.cfg.Client, api.Services(t.cfg.Namespace), &corev1.Service{}, t.cfg.Logger, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, t.cfg.Service).String()
 	})
-	pods := informerOf(t.cfg.Client, api.Pods(t.cfg.Namespace), &corev1.Pod{}, t.cfg.Logger, func(o *metav1.ListOptions) {
+	pods := cluster.Informer(t.cfg.Client, api.Pods(t.cfg.Namespace), &corev1.Pod{}, t.cfg.Logger, func(o *metav1.ListOptions) {
 		o.LabelSelector = t.cfg.Pods
 	})
 	nodes := nodes{client: t.cfg.Client, log: t.cfg.Logger, external: map[string][]netip.Addr{}}

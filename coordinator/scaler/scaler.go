@@ -13,8 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	informers "k8s.io/client-go/informers/core/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
@@ -126,15 +124,11 @@ func (s *Scaler) Run(ctx context.Context) error { return s.cluster.Lead(ctx, Lea
 
 // lead does the work until ctx ends.
 func (s *Scaler) lead(ctx context.Context) error {
-	pods := informers.NewFilteredPodInformer(s.cluster.Client, s.cluster.Namespace, 0, cache.Indexers{}, func(o *metav1.ListOptions) {
+	api := s.cluster.Client.CoreV1().Pods(s.cluster.Namespace)
+	pods := cluster.Informer(s.cluster.Client, api, &corev1.Pod{}, s.log.With("pods", component), func(o *metav1.ListOptions) {
 		o.LabelSelector = labels.Set{componentLabel: component}.String()
 	})
-	trouble := trouble{log: s.log}
-	// Both fail only for an informer that runs already.
-	_ = pods.SetWatchErrorHandlerWithContext(func(ctx context.Context, _ *cache.Reflector, err error) {
-		trouble.answered(ctx, "pods of workers cannot be followed", err)
-	})
-	_ = pods.SetTransform(slim)
+	_ = pods.SetTransform(slim) // fails only for an informer that runs already
 	var group sync.WaitGroup
 	defer group.Wait()
 	group.Go(func() { pods.RunWithContext(ctx) })
@@ -145,7 +139,6 @@ func (s *Scaler) lead(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	trouble.answered(ctx, "", nil)
 	r := newRound(s)
 	tick := time.NewTicker(period)
 	defer tick.Stop()

@@ -2,8 +2,6 @@ package scaler
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"sync/atomic"
 
@@ -21,8 +19,8 @@ type trouble struct {
 // answered notes an answer; what is what it means that it was an error.
 func (t *trouble) answered(ctx context.Context, what string, err error) {
 	switch {
-	case ctx.Err() != nil, errors.Is(err, io.EOF), apierrors.IsResourceExpired(err), apierrors.IsGone(err):
-		return // a watch that ended in form is made again at once
+	case ctx.Err() != nil:
+		return
 	case err == nil:
 		if t.said.Swap(nil) != nil {
 			t.log.Info("the API server does again what it is asked for")

@@ -165,7 +165,7 @@ func TestListeners(t *testing.T) {
 			status := listenerNamed(t, g, "l")
 			expect(t, "listener", status.Conditions, test.want...)
 			expect(t, "gateway", g.Status.Conditions, "Accepted="+test.gateway)
-			if strings.HasPrefix(test.gateway, "False") {
+			if test.protocol == "" {
 				expect(t, "gateway", g.Status.Conditions, "Programmed=False Invalid")
 			}
 			if len(status.SupportedKinds) != test.kinds {

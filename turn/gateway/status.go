@@ -87,6 +87,8 @@ func (d *door) programmed(accepted verdict, listeners int) verdict {
 		return bad(kind, gatewayv1.GatewayReasonNoResources, "the pods have no port left; raise kubernetes.gateway.ports")
 	case accepted.status != metav1.ConditionTrue:
 		return bad(kind, gatewayv1.GatewayReasonInvalid, "the Gateway is not accepted: "+accepted.message)
+	case d.invalid():
+		return bad(kind, gatewayv1.GatewayReasonInvalid, "no listener can be served; their conditions say why")
 	case d.foreign:
 		return bad(kind, gatewayv1.GatewayReasonNoResources, fmt.Sprintf("Service %s exists and was not made for this Gateway; delete or rename it", d.serviceName))
 	case d.refusal != "":
@@ -106,6 +108,11 @@ func (d *door) programmed(accepted verdict, listeners int) verdict {
 		}
 	}
 	return good(kind, gatewayv1.GatewayReasonProgrammed, "the turn pods serve the Gateway at its addresses")
+}
+
+// invalid says whether no listener can be served as it is.
+func (d *door) invalid() bool {
+	return !slices.ContainsFunc(d.listeners, func(l *listener) bool { return l.valid() })
 }
 
 func sameAddress(s string, ip netip.Addr) bool {
@@ -167,7 +174,13 @@ func (l *listener) secure() bool { return l.protocol == TLS || l.protocol == DTL
 
 // served says whether pods are to serve a listener.
 func (l *listener) served(d *door) bool {
-	return !d.problem.some() && l.accepted() && l.recorded && (!l.secure() || len(l.certificates) > 0)
+	return !d.problem.some() && l.recorded && l.valid()
+}
+
+// valid says whether a listener can be served: one that is secure needs a
+// certificate.
+func (l *listener) valid() bool {
+	return l.accepted() && (!l.secure() || len(l.certificates) > 0)
 }
 
 // publish is the listener as pods are to serve it.

@@ -362,14 +362,15 @@ func TestHostileObjects(t *testing.T) {
 		w.make("udproutes", `{apiVersion: gateway.networking.k8s.io/v1, kind: UDPRoute, metadata: {name: hostile-`+strconv.Itoa(i)+`, namespace: $NS}, spec: {`+spec+`}}`)
 	}
 	w.make("staticservices", `{apiVersion: cloudretro.dev/v1, kind: StaticService, metadata: {name: all, namespace: $NS},
-  spec: {prefixes: [0.0.0.0/0, "::/0", 127.0.0.0/8, 169.254.0.0/16, "64:ff9b::/96"]}}`)
+  spec: {prefixes: [0.0.0.0/0, "::/0", 10.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, "64:ff9b::/96"]}}`)
 	w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: hostile, namespace: $NS,
   annotations: {cloudretro.dev/targetport: "[[[", cloudretro.dev/service-type: ExternalName}},
   spec: {gatewayClassName: $NAME, listeners: [{name: one, port: 3478, protocol: UDP}, {name: http, port: 80, protocol: HTTP}]}}`)
-	if _, err := w.Client.CoreV1().Services(w.Namespace).Create(t.Context(), &corev1.Service{
+	stolen, err := w.Client.CoreV1().Services(w.Namespace).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "stolen-" + w.name}, // the name that the Gateway's would have
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
-	}, metav1.CreateOptions{}); err != nil {
+	}, metav1.CreateOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	w.make("gateways", strings.Replace(udpGateway, "name: gate", "name: stolen", 1))
@@ -382,6 +383,9 @@ func TestHostileObjects(t *testing.T) {
 		if s.reaches(netip.MustParseAddrPort(closed)) {
 			t.Errorf("%s is reached", closed)
 		}
+	}
+	if of := stolen.Spec.ClusterIP; !s.permits("10.254.254.254") || s.permits(of) {
+		t.Errorf("the prefix is not open, or opens %s of a Service", of)
 	}
 	w.until("the word on a Service of somebody else", func() bool {
 		g := get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, "stolen")

@@ -138,6 +138,12 @@ func (s *session) reaches(worker netip.AddrPort) bool {
 	return err == nil && string(buf[:n]) == "frame" && from.String() == worker.String()
 }
 
+// permits says whether a packet may go somewhere, whoever is there.
+func (s *session) permits(ip string) bool {
+	_, err := s.relay.WriteTo([]byte("frame"), &net.UDPAddr{IP: net.ParseIP(ip), Port: 80})
+	return err == nil
+}
+
 // end gives the relay back.
 func (s *session) end() {
 	s.t.Helper()

@@ -101,7 +101,7 @@ func TestPlay(t *testing.T) {
 		t.Error(err)
 	}
 	for got := ""; ; {
-		if got = peertest.Wait(t, "the reason", first.Messages); got == `{"type":"error","code":"failed","message":"the worker is going down"}` {
+		if got = peertest.Wait(t, "the reason", first.Messages); got == `{"type":"error","code":"failed","message":"the machine of this game is going down, to be updated or switched off"}` {
 			break
 		}
 	}

@@ -231,7 +231,7 @@ func why(ctx context.Context) *signal.Error {
 	if errors.As(context.Cause(ctx), &e) {
 		return e
 	}
-	return signal.Errorf(signal.CodeFailed, "the worker is going down")
+	return signal.Errorf(signal.CodeFailed, "the machine of this game is going down, to be updated or switched off")
 }
 
 // do runs request in the room's goroutine and waits for it; closed if the room

@@ -45,10 +45,12 @@ func (t *translator) judgeClasses() {
 	}
 }
 
-// supportedFeatures are what the conformance suite may test, sorted by name.
+// supportedFeatures are what the conformance suite takes for claimed, sorted by
+// name (testdata/conformance).
 func supportedFeatures() []gatewayv1.SupportedFeature {
 	return []gatewayv1.SupportedFeature{
 		{Name: gatewayv1.FeatureName(features.SupportGateway)},
+		{Name: gatewayv1.FeatureName(features.SupportGatewayInfrastructure)},
 		{Name: gatewayv1.FeatureName(features.SupportReferenceGrant)},
 		{Name: gatewayv1.FeatureName(features.SupportUDPRoute)},
 	}

@@ -2,11 +2,13 @@
 // controller that serves a GatewayClass. It is a module of its own, so that
 // nothing of the suite gets into the product.
 //
-// The features that are claimed are Gateway, UDPRoute and ReferenceGrant. Of the
-// suite's tests for them, most reach for what a TURN gate is not: HTTP listeners,
-// and datagrams that are forwarded as they come, without an allocation. Those are
-// skipped, each with its reason, in TestConformance, whose report counts the
-// others. TestStatuses runs what the tests with datagrams say of conditions.
+// The features that are claimed are those in the status of the GatewayClass, from
+// where the suite takes them: Gateway, GatewayInfrastructure, ReferenceGrant and
+// UDPRoute. Of its tests for them, most reach for what a TURN gate is not: HTTP
+// listeners, and datagrams that are forwarded as they come, without an allocation.
+// Those are skipped, each with its reason, in TestConformance, whose report counts
+// the others. TestStatuses runs what the tests with datagrams say of conditions, and
+// with a listener of UDP the one for metadata.
 package conformance
 
 import (
@@ -29,7 +31,6 @@ import (
 	confv1 "sigs.k8s.io/gateway-api/conformance/apis/v1"
 	"sigs.k8s.io/gateway-api/conformance/tests"
 	"sigs.k8s.io/gateway-api/conformance/utils/suite"
-	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
 var report = flag.String("report-file", "", "where the report is written")
@@ -41,6 +42,7 @@ const (
 
 // skipped are tests of the claimed features that do not apply, and why.
 var skipped = map[string]string{
+	"GatewayInfrastructureMetadata":             needsHTTP,
 	"GatewayInvalidRouteKind":                   needsHTTP,
 	"GatewayInvalidTLSConfiguration":            needsHTTP,
 	"GatewayModifyListeners":                    needsHTTP,
@@ -58,9 +60,9 @@ var skipped = map[string]string{
 	"UDPRouteParentRefPortAndSectionName":       needsDatagram,
 }
 
-// statuses are tests that say something of conditions, whose subtests with
+// statuses are tests that say something of conditions or metadata. Subtests with
 // datagrams are left out by -skip.
-var statuses = []string{"UDPRouteReferenceGrant", "UDPRouteMultipleRoutesAttachment", "UDPRouteParentRefAttachAllListeners"}
+var statuses = []string{"GatewayInfrastructureMetadata", "UDPRouteReferenceGrant", "UDPRouteMultipleRoutesAttachment", "UDPRouteParentRefAttachAllListeners"}
 
 // TestConformance runs the tests that apply as they are and writes the report.
 func TestConformance(t *testing.T) {
@@ -83,7 +85,7 @@ func TestStatuses(t *testing.T) {
 			continue
 		}
 		opts := options(t)
-		opts.RunTest = test.ShortName
+		opts.RunTest, opts.SupportedFeatures = test.ShortName, test.Features
 		s, err := suite.NewConformanceTestSuite(opts)
 		if err != nil {
 			t.Fatal(err)
@@ -98,7 +100,6 @@ func TestStatuses(t *testing.T) {
 func options(t *testing.T) suite.ConformanceOptions {
 	opts := conformance.DefaultOptions(t)
 	opts.ManifestFS = []fs.FS{noWorkloads{&conformance.Manifests}}
-	opts.SupportedFeatures = []features.FeatureName{features.SupportGateway, features.SupportUDPRoute, features.SupportReferenceGrant}
 	opts.ConformanceProfiles = []suite.ConformanceProfileName{suite.GatewayUDPConformanceProfileName}
 	opts.CleanupBaseResources, opts.CleanupTestResources = false, true // who runs this deletes the namespaces
 	opts.Implementation = confv1.Implementation{
@@ -140,7 +141,8 @@ func standIn(t *testing.T, opts suite.ConformanceOptions, namespace string) {
 }
 
 // noWorkloads are the suite's manifests without its servers, whose images need a
-// registry, and without the Gateways of HTTP that all of its tests share.
+// registry, and without the Gateways of HTTP that all of its tests share. The one
+// for metadata has a listener of UDP, where it is of HTTP.
 type noWorkloads struct{ fs.FS }
 
 func (f noWorkloads) Open(name string) (fs.File, error) {
@@ -165,7 +167,11 @@ func (f noWorkloads) Open(name string) (fs.File, error) {
 			kept = append(kept, document)
 		}
 	}
-	data := []byte(strings.Join(kept, "\n---\n"))
+	joined := strings.Join(kept, "\n---\n")
+	if name == "tests/gateway-infrastructure.yaml" {
+		joined = strings.ReplaceAll(joined, "protocol: HTTP", "protocol: UDP")
+	}
+	data := []byte(joined)
 	return &manifest{bytes.NewReader(data), info, int64(len(data))}, nil
 }
 

@@ -183,3 +183,27 @@ func TestReadKeepsWhatNamesAnObject(t *testing.T) {
 		}
 	}
 }
+
+// A Gateway whose class has gone is not served, says so, and keeps its Service. One
+// that never was ours is left alone.
+func TestClassHasGone(t *testing.T) {
+	r := snapshot(t, classOf(""), gatewayOf("", "", oneUDP))
+	settle(t, &r)
+	classes := r.Classes
+	other := r.Gateways[0].DeepCopy()
+	other.Name = "other"
+	r.Classes, r.Gateways = nil, append(r.Gateways, other)
+	out := settle(t, &r)
+	if len(out.Listeners)+len(out.Obsolete) > 0 || len(r.Services) != 1 {
+		t.Errorf("%+v", out)
+	}
+	g := gatewayNamed(t, r, "g")
+	expect(t, "gateway", g.Status.Conditions, "Accepted=Unknown Pending", "Programmed=Unknown Pending")
+	if len(g.Status.Listeners)+len(g.Status.Addresses) > 0 {
+		t.Errorf("%+v", g.Status)
+	}
+	expect(t, "somebody else's", other.Status.Conditions, "Accepted=True Accepted")
+	r.Classes = classes
+	settle(t, &r)
+	expect(t, "gateway", gatewayNamed(t, r, "g").Status.Conditions, "Accepted=True Accepted", "Programmed=True Programmed")
+}

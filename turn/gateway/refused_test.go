@@ -85,3 +85,22 @@ func TestServiceFollowsItsGateway(t *testing.T) {
 		w.programmed(w.Namespace, "gate", "one")
 	}
 }
+
+// That a class has gone is told in the conditions of its Gateways, until it is back.
+func TestClassComesAndGoes(t *testing.T) {
+	w := newWorld(t)
+	class := get[gatewayv1.GatewayClass](w, "gatewayclasses", "", "", w.name)
+	w.make("gateways", udpGateway)
+	w.start("one")
+	port := w.programmed(w.Namespace, "gate", "one")
+	w.delete("gatewayclasses", "", w.name)
+	w.until("the word that the class has gone", func() bool {
+		c := meta.FindStatusCondition(get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, "gate").Status.Conditions, "Programmed")
+		return c != nil && c.Status == metav1.ConditionUnknown
+	})
+	w.make("gatewayclasses", `{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: $NAME},
+  spec: {controllerName: `+string(class.Spec.ControllerName)+`, parametersRef: {group: cloudretro.dev, kind: GatewayConfig, namespace: $NS, name: config}}}`)
+	if again := w.programmed(w.Namespace, "gate", "one"); again != port {
+		t.Errorf("port %d has become %d", port, again)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -55,11 +56,35 @@ func (t *translator) findObsolete() {
 		if g.DeletionTimestamp == nil && (t.classes[name] != nil || !classes[name]) {
 			kept[types.NamespacedName{Namespace: g.Namespace, Name: serviceName(g.Name, name)}] = true
 		}
+		if g.DeletionTimestamp == nil && !classes[name] {
+			t.orphan(g)
+		}
 	}
 	for _, service := range sorted(t.Resources.Services) {
 		if t.ours(service) && !kept[nameOf(service)] && service.DeletionTimestamp == nil {
 			t.out.Obsolete = append(t.out.Obsolete, nameOf(service))
 		}
+	}
+}
+
+// orphan says of a Gateway whose class has gone that nobody serves it, if we did:
+// then its Service is ours.
+func (t *translator) orphan(g *gatewayv1.Gateway) {
+	class := string(g.Spec.GatewayClassName)
+	service := t.services[types.NamespacedName{Namespace: g.Namespace, Name: serviceName(g.Name, class)}]
+	if service == nil || !t.madeFor(service, g.Name) {
+		return
+	}
+	unknown := func(kind gatewayv1.GatewayConditionType) verdict {
+		return verdict{string(kind), metav1.ConditionUnknown, string(gatewayv1.GatewayReasonPending), "GatewayClass " + class + " does not exist"}
+	}
+	status := gatewayv1.GatewayStatus{
+		AttachedListenerSets: new(int32),
+		Conditions: merge(g.Status.Conditions, g.Generation, t.Now,
+			unknown(gatewayv1.GatewayConditionAccepted), unknown(gatewayv1.GatewayConditionProgrammed)),
+	}
+	if !equality.Semantic.DeepEqual(status, g.Status) {
+		t.out.Gateways[nameOf(g)] = status
 	}
 }
 

@@ -72,6 +72,31 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 	return old
 }
 
+// maxOfPod is how many workers a pod may have: one, and those that were there
+// before it started again and are not missed yet.
+const maxOfPod = 4
+
+// admits says what keeps a worker that proves nothing but its pod from joining.
+// Pages know ids of workers, so who runs a pod may have learnt another's; and one
+// pod must not pass for a thousand.
+func (r *registry) admits(id, pod string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, others := r.workers[id], 0
+	for _, w := range r.workers {
+		if w.pod == pod && w != old {
+			others++
+		}
+	}
+	switch {
+	case old != nil && old.pod != pod:
+		return signal.Errorf(signal.CodeDenied, "a worker of another pod has this id")
+	case others >= maxOfPod:
+		return signal.Errorf(signal.CodeDenied, "%d workers of pod %s are here already", others, pod)
+	}
+	return nil
+}
+
 // removeWorker takes a link out; false if it has been replaced before.
 func (r *registry) removeWorker(w *workerLink) bool {
 	r.mu.Lock()

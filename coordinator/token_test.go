@@ -92,6 +92,13 @@ func TestIDsOfOtherPods(t *testing.T) {
 	if code := first.ends(); code != closeReplaced {
 		t.Errorf("the old connection ended with %d", code)
 	}
+	for i := range maxOfPod - 1 {
+		d.presents(fmt.Sprint("more-", i), "", "a.b.1").next(signal.TypeAccepted)
+	}
+	if r := d.presents("too-many", "", "a.b.1").refused("r", signal.CodeDenied); !strings.Contains(r.Message, "pod-1 are here") {
+		t.Errorf("%q", r.Message)
+	}
+	d.presents("three", "", "a.b.2").next(signal.TypeAccepted)
 	d.presents("one", secret, "").next(signal.TypeAccepted)
 	if code := again.ends(); code != closeReplaced {
 		t.Errorf("the second connection ended with %d", code)

@@ -82,9 +82,10 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
-		// Pages know ids of workers, so who runs a pod may have learnt another's.
-		if old := c.registry.worker(reg.ID); old != nil && old.pod != pod && !knows {
-			return nil, signal.Errorf(signal.CodeDenied, "a worker of another pod has this id")
+		if !knows {
+			if err := c.registry.admits(reg.ID, pod); err != nil {
+				return nil, err
+			}
 		}
 		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg, pod) }, nil
 	})

@@ -1,0 +1,184 @@
+package scaler
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/fake"
+	ktesting "k8s.io/client-go/testing"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
+)
+
+// api is an API server that answers as a test says: what fails, and when, cannot
+// be had of a real one.
+type api struct {
+	replicas int32
+	fails    map[string]error // by verb and resource
+	asked    map[string]int
+}
+
+// answer does what an action asks for, or fails.
+func (a *api) answer(action ktesting.Action) (bool, runtime.Object, error) {
+	what := action.GetVerb() + " " + action.GetResource().Resource
+	a.asked[what]++
+	if err := a.fails[what]; err != nil {
+		return true, nil, err
+	}
+	if update, ok := action.(ktesting.UpdateAction); ok && action.GetSubresource() == "scale" {
+		a.replicas = update.GetObject().(*autoscalingv1.Scale).Spec.Replicas
+	}
+	if action.GetSubresource() == "scale" {
+		return true, &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: a.replicas}, Status: autoscalingv1.ScaleStatus{Selector: componentLabel + "=" + component}}, nil
+	}
+	if action.GetVerb() == "patch" {
+		return true, &corev1.Pod{}, nil
+	}
+	return false, nil, nil
+}
+
+// leading is a scaler that leads, with three places that are to stay free, and
+// its server.
+func leading(workers ...Pod) (*round, *api, *bytes.Buffer) {
+	a := &api{replicas: 1, fails: map[string]error{}, asked: map[string]int{}}
+	client := fake.NewClientset()
+	client.PrependReactor("*", "*", a.answer)
+	log := &bytes.Buffer{}
+	s := New(Config{
+		Cluster: &cluster.Cluster{Client: client, Namespace: "arcade"}, Workers: func() []Pod { return workers },
+		Settings: Settings{FreeSeats: 3, Deployment: "worker", MinReplicas: 1, MaxReplicas: 9, ScaleInDelay: time.Minute},
+		Logger:   slog.New(slog.NewTextHandler(log, nil)),
+	})
+	return newRound(s), a, log
+}
+
+// podOf is a pod of a worker that is ready.
+func podOf(name, uid string) *corev1.Pod {
+	return &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "arcade", UID: types.UID(uid), Labels: map[string]string{componentLabel: component}},
+		Status:     corev1.PodStatus{Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}},
+	}
+}
+
+var deployments = schema.GroupResource{Group: "apps", Resource: "deployments"}
+
+// A server that does not scale is left alone for a while, is counted, and is
+// told of once until it does again.
+func TestScaleFails(t *testing.T) {
+	r, a, log := leading(Pod{Name: "w", State: "ready", Places: 1, Free: 1})
+	pods, now := []any{podOf("w", "1")}, time.Now()
+	walk := func(after time.Duration) {
+		now = now.Add(after)
+		r.walk(t.Context(), now, pods)
+	}
+	a.fails["get deployments"] = errors.New("no etcd")
+	for range 3 {
+		walk(time.Second)
+	}
+	if n := a.asked["get deployments"]; n != 1 || r.Stats().Failed != 1 {
+		t.Errorf("asked %d times, %+v", n, r.Stats())
+	}
+	walk(pause)
+	if n := strings.Count(log.String(), "not scaled"); n != 1 || r.Stats().Failed != 2 {
+		t.Errorf("said %d times, %+v:\n%s", n, r.Stats(), log)
+	}
+	delete(a.fails, "get deployments")
+	walk(pause)
+	if a.replicas != 3 || r.Stats().Scaled != 1 || !strings.Contains(log.String(), "does again") {
+		t.Errorf("%d replicas, %+v:\n%s", a.replicas, r.Stats(), log)
+	}
+}
+
+// Somebody else who was quicker is no failure: what is there now is looked at.
+func TestScaleConflict(t *testing.T) {
+	r, a, log := leading(Pod{Name: "w", State: "ready", Places: 1, Free: 1})
+	pods, now := []any{podOf("w", "1")}, time.Now()
+	a.fails["update deployments"] = apierrors.NewConflict(deployments, "worker", errors.New("changed"))
+	r.walk(t.Context(), now, pods)
+	delete(a.fails, "update deployments")
+	a.replicas = 2
+	r.walk(t.Context(), now.Add(period), pods)
+	if st := r.Stats(); a.replicas != 3 || st.Failed != 0 || st.Scaled != 1 || strings.Contains(log.String(), "not scaled") {
+		t.Errorf("%d replicas, %+v:\n%s", a.replicas, st, log)
+	}
+}
+
+// Who may not know of autoscalers scales; who does not get to know waits.
+func TestScaleBesideAutoscalersUnknown(t *testing.T) {
+	const list = "list horizontalpodautoscalers"
+	for _, tt := range []struct {
+		err  error
+		want int32
+	}{
+		{apierrors.NewForbidden(deployments, "", errors.New("no role")), 3},
+		{apierrors.NewServiceUnavailable("soon"), 1},
+	} {
+		r, a, _ := leading(Pod{Name: "w", State: "ready", Places: 1, Free: 1})
+		a.fails[list] = tt.err
+		r.walk(t.Context(), time.Now(), []any{podOf("w", "1")})
+		if a.replicas != tt.want {
+			t.Errorf("%v: %d replicas, want %d", tt.err, a.replicas, tt.want)
+		}
+	}
+}
+
+// A pod is written to once a second at the most, one that took its name at once;
+// after a failure the others wait for the next walk.
+func TestAnnotateIsPatient(t *testing.T) {
+	r, a, log := leading(Pod{Name: "v", State: "ready", Rooms: 1}, Pod{Name: "w", State: "ready", Rooms: 1})
+	r.SetSettings(Settings{})
+	now := time.Now()
+	steps := []struct {
+		after time.Duration
+		uid   string // of w
+		fails error
+		want  int // patches since the start
+	}{
+		{0, "2", apierrors.NewForbidden(deployments, "", errors.New("no role")), 1},
+		{period, "2", nil, 2},     // w; v rests
+		{period, "2", nil, 3},     // v
+		{period / 2, "2", nil, 3}, // both rest
+		{0, "3", nil, 4},          // a new w
+		{2 * rest, "3", nil, 6},   // neither shows what was written
+		{2 * rest, "3", apierrors.NewNotFound(deployments, "v"), 8}, // gone is no failure
+	}
+	for i, step := range steps {
+		now = now.Add(step.after)
+		a.fails["patch pods"] = step.fails
+		r.walk(t.Context(), now, []any{podOf("v", "1"), podOf("w", step.uid), "no pod"})
+		if n := a.asked["patch pods"]; n != step.want {
+			t.Errorf("step %d: %d patches, want %d", i, n, step.want)
+		}
+	}
+	if st := r.Stats(); st.Failed != 1 || st.Annotated != 5 {
+		t.Errorf("%+v", st)
+	}
+	if n := strings.Count(log.String(), "cannot be written"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, log)
+	}
+}
+
+// What fails since the term is over is nobody's business.
+func TestTroubleAfterTheEnd(t *testing.T) {
+	log := &bytes.Buffer{}
+	trouble := trouble{log: slog.New(slog.NewTextHandler(log, nil))}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	trouble.answered(ended, "x", ended.Err())
+	trouble.answered(t.Context(), "x", nil)
+	if log.Len() != 0 {
+		t.Errorf("said:\n%s", log)
+	}
+}

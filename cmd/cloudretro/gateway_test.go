@@ -50,6 +50,13 @@ func TestGatesOfGateways(t *testing.T) {
 		if _, err := newRegistry(h.metrics); err != nil {
 			t.Error(err)
 		}
+		if len(h.pulses) != 1 {
+			t.Fatalf("%d pulses", len(h.pulses))
+		}
+		h.pulses[0].alive()
+		if left := h.parts[0].left; left == nil || !slices.Equal(left(), []any{"allocations", 0}) {
+			t.Error("what the gates wait for at the end is not told")
+		}
 		for _, take := range h.reloads {
 			if err := take(cfg); err != nil {
 				t.Error(err)

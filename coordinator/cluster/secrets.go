@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -64,8 +65,12 @@ func (c *Cluster) Secret(ctx context.Context, name string, create bool) ([]strin
 			return lines, err
 		}
 		if time.Since(said) >= reminder && ctx.Err() == nil {
+			level := slog.LevelWarn
+			if said.IsZero() {
+				level = slog.LevelInfo // a coordinator that starts as well is about to make it
+			}
 			said = time.Now()
-			log.Warn("the start waits for a Secret", "cause", err)
+			log.Log(ctx, level, "the start waits for a Secret", "cause", err)
 		}
 		if sleep(ctx, pause); ctx.Err() != nil {
 			return nil, fmt.Errorf("wait for Secret %s/%s: %w", c.Namespace, name, errors.Join(ctx.Err(), err))

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
 // guide is of the shape of STUNner's guide to CloudRetro (examples/cloudretro
@@ -215,4 +216,23 @@ func TestAListenerIsServedOnceItsServiceSaysSo(t *testing.T) {
 	play(&r, Translate(r, settings()), "203.0.113.7")
 	expect(t, "gateway", g.Status.Conditions, "Programmed=False Pending")
 	expect(t, "listener", listenerNamed(t, g, "udp-listener").Conditions, "Programmed=False Pending")
+}
+
+// A listener of another protocol gets another port, for at the old one sessions may
+// still drain; until its Service says so it is not Programmed.
+func TestAnotherProtocolTakesAnotherPort(t *testing.T) {
+	r := snapshot(t, classOf(""), gatewayOf("", "", "    - {name: l, port: 443, protocol: TCP}"))
+	r.Secrets = []*corev1.Secret{certified(t, "infra", "tls")}
+	before := served(t, settle(t, &r), "infra/g/l")
+	l := &r.Gateways[0].Spec.Listeners[0]
+	l.Protocol, l.TLS = "TLS", &gatewayv1.ListenerTLSConfig{CertificateRefs: []gatewayv1.SecretObjectReference{{Name: "tls"}}}
+	out := Translate(r, settings())
+	if len(out.Listeners) > 0 {
+		t.Errorf("served before the Service says so: %+v", out.Listeners)
+	}
+	play(&r, out, "")
+	expect(t, "listener", listenerNamed(t, gatewayNamed(t, r, "g"), "l").Conditions, "Programmed=False Pending")
+	if after := served(t, settle(t, &r), "infra/g/l"); after.Port == before.Port || after.Protocol != TLS {
+		t.Errorf("%+v after port %d", after, before.Port)
+	}
 }

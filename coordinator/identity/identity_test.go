@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -267,5 +269,21 @@ func TestHangUp(t *testing.T) {
 	}
 	if n := s.fetches.Load(); n != 1 {
 		t.Errorf("%d fetches", n)
+	}
+}
+
+// TestHugeDocument: no more of a document is read than it may have.
+func TestHugeDocument(t *testing.T) {
+	huge := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = rw.Write(make([]byte, maxDocument+1))
+	}))
+	defer huge.Close()
+	v, _ := (&server{Server: huge}).verifier(t)
+	if _, err := v.keys.fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "has more than") {
+		t.Error(err)
+	}
+	huge.Config.Handler = http.NotFoundHandler()
+	if _, err := v.keys.fetch(t.Context()); err == nil || !strings.Contains(err.Error(), issuerPath) {
+		t.Error(err)
 	}
 }

@@ -150,6 +150,12 @@ func (r *run) pod(pod *corev1.Pod) (f fault, ok bool) {
 			return f, true
 		}
 	}
+	if !slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.State.Running != nil }) {
+		return fault{
+			fmt.Sprintf("pod %s is being made: its node gets the image, or waits for what the pod mounts", pod.Name),
+			fmt.Sprintf("wait a moment; then kubectl -n %s describe pod %s", r.namespace, pod.Name),
+		}, true
+	}
 	return fault{
 		fmt.Sprintf("pod %s runs and is not ready: it is starting, or its probe at /readyz says no", pod.Name),
 		fmt.Sprintf("kubectl -n %s logs %s says what it waits for", r.namespace, pod.Name),

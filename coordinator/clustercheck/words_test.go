@@ -75,7 +75,7 @@ func TestPods(t *testing.T) {
 			[]string{"ended: exit code 1"},
 			"logs",
 		},
-		{"is made", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{waits("ContainerCreating", "")}}, []string{"is starting"}, "logs p"},
+		{"is made", corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{waits("ContainerCreating", "")}}, []string{"is being made", "image"}, "describe pod p"},
 		{
 			"not ready",
 			corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{running}, Conditions: []corev1.PodCondition{condition(corev1.PodReady, corev1.ConditionFalse, "")}},

@@ -46,12 +46,14 @@ func rig(t *testing.T, queue int, run func(*socket)) *websocket.Conn {
 func rigUntil(ctx context.Context, t *testing.T, queue int, run func(*socket)) *websocket.Conn {
 	t.Helper()
 	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	dialed := make(chan struct{})
 	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		conn, err := (&websocket.Upgrader{}).Upgrade(rw, r, nil)
 		if err != nil {
 			t.Error(err)
 			return
 		}
+		<-dialed // one that ends before would fail the Dial
 		sock := newSocket(conn, 100, queue, pace{ping: 20 * time.Second, patience: 45 * time.Second})
 		sock.serve(ctx, func(_ context.Context, sock *socket) { run(sock) })
 	})}
@@ -63,6 +65,7 @@ func rigUntil(ctx context.Context, t *testing.T, queue int, run func(*socket)) *
 		return near, nil
 	}}
 	conn, response, err := dialer.Dial("ws://pipe/", nil)
+	close(dialed)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -172,8 +172,12 @@ func (h *house) addOps() error {
 	return nil
 }
 
-// welcome is the one line that a user sees.
+// welcome is the one line that a user sees. Where the page of a cluster is, its
+// Service says.
 func (h *house) welcome() string {
+	if h.page != "" && h.cluster != nil {
+		return "CloudRetro serves the page of Service " + h.cfg.Kubernetes.CoordinatorService + " in namespace " + h.cluster.Namespace + "\n"
+	}
 	if h.page != "" {
 		return "CloudRetro plays at " + h.page + "\n"
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // defaults is the default configuration with some keys set.
@@ -169,6 +170,11 @@ func TestExplain(t *testing.T) {
 func TestWelcome(t *testing.T) {
 	if got := (&house{page: "http://localhost:8000", greeting: []string{"x"}}).welcome(); got != "CloudRetro plays at http://localhost:8000\n" {
 		t.Errorf("welcome %q", got)
+	}
+	inCluster := &house{page: "http://localhost:8000", cluster: &cluster.Cluster{Namespace: "arcade"}}
+	inCluster.cfg.Kubernetes.CoordinatorService = "coordinator"
+	if got := inCluster.welcome(); got != "CloudRetro serves the page of Service coordinator in namespace arcade\n" {
+		t.Errorf("in a pod: %q", got)
 	}
 	if got := (&house{greeting: []string{"worker a", "turn b"}}).welcome(); got != "CloudRetro worker a; turn b\n" {
 		t.Errorf("welcome %q", got)

@@ -9,12 +9,10 @@ import (
 	"testing"
 )
 
-// Network of the namespace that outside makes (RFC 2544 benchmarking: nobody's).
-const (
-	outsideNetwork = "198.18.79.0/24"
-	outsideGateway = "198.18.79.1"
-	outsideBrowser = "198.18.79.2"
-)
+// outsideAddress is one in the network of the namespace that outside makes, n of
+// its last byte (RFC 2544 benchmarking: nobody's). It goes by the process: what one
+// that was killed left behind is not in another's way.
+func outsideAddress(n int) string { return fmt.Sprintf("198.18.%d.%d", os.Getpid()%256, n) }
 
 // outside is a Chromium that reaches these addresses and nothing else, above all
 // neither pods nor Services: it runs in a network namespace behind this machine.
@@ -55,9 +53,9 @@ func joinOutside(t *testing.T, ns, link string, addresses []netip.Addr) {
 	sh(t, "ip -n "+ns+" link set lo up")
 	sh(t, fmt.Sprintf("ip link add %s type veth peer name eth0 netns %s", link, ns))
 	t.Cleanup(func() { sh(t, "ip link del "+link) }) // the namespace may outlive its name
-	sh(t, fmt.Sprintf("ip addr add %s/24 dev %s", outsideGateway, link))
+	sh(t, fmt.Sprintf("ip addr add %s/24 dev %s", outsideAddress(1), link))
 	sh(t, "ip link set "+link+" up")
-	sh(t, fmt.Sprintf("ip -n %s addr add %s/24 dev eth0", ns, outsideBrowser))
+	sh(t, fmt.Sprintf("ip -n %s addr add %s/24 dev eth0", ns, outsideAddress(2)))
 	sh(t, fmt.Sprintf("ip -n %s link set eth0 up", ns))
 	for _, a := range addresses {
 		routeOutside(t, ns, a)
@@ -71,7 +69,7 @@ func joinOutside(t *testing.T, ns, link string, addresses []netip.Addr) {
 	// At the head of the chain: an engine of containers may drop what is forwarded.
 	for _, rule := range []string{
 		"FORWARD -i " + link + " -j ACCEPT", "FORWARD -o " + link + " -j ACCEPT",
-		"POSTROUTING -t nat -s " + outsideNetwork + " -j MASQUERADE",
+		"POSTROUTING -t nat -s " + outsideAddress(0) + "/24 -j MASQUERADE",
 	} {
 		sh(t, "iptables -w -I "+rule)
 		t.Cleanup(func() { sh(t, "iptables -w -D "+rule) })
@@ -81,5 +79,5 @@ func joinOutside(t *testing.T, ns, link string, addresses []netip.Addr) {
 // routeOutside lets the namespace reach an address.
 func routeOutside(t *testing.T, ns string, address netip.Addr) {
 	t.Helper()
-	sh(t, fmt.Sprintf("ip -n %s route replace %s via %s", ns, address, outsideGateway))
+	sh(t, fmt.Sprintf("ip -n %s route replace %s via %s", ns, address, outsideAddress(1)))
 }

@@ -204,8 +204,10 @@ func TestFewRights(t *testing.T) {
 			t.Errorf("%s does not name %q", name, right)
 		}
 	}
-	if f, ok := report.Failed(); ok {
-		t.Errorf("failed: %+v", f)
+	for _, f := range report.Findings {
+		if f.State == clustercheck.Failed && f.Name != "gateway api" { // whose kinds a cluster may be without
+			t.Errorf("failed: %+v", f)
+		}
 	}
 	if t.Failed() {
 		t.Log(text(report))

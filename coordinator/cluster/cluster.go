@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/connrotation"
 )
 
 // Config says which cluster.
@@ -38,7 +41,12 @@ type Cluster struct {
 	Namespace string
 	Identity  string
 	Logger    *slog.Logger
+
+	connections *connrotation.ConnectionTracker // nil unless Connect made it
 }
+
+// dialPatience bounds how long a connection may take, as in client-go.
+const dialPatience = 30 * time.Second
 
 // namespaceFile is where a pod finds its namespace.
 const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -59,6 +67,9 @@ func Connect(cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	c.REST.UserAgent, c.REST.QPS, c.REST.Burst = "cloudretro", 50, 100
+	c.connections = connrotation.NewConnectionTracker()
+	dialer := net.Dialer{Timeout: dialPatience, KeepAlive: dialPatience}
+	c.REST.Dial = connrotation.NewDialerWithTracker(dialer.DialContext, c.connections).DialContext
 	var err error
 	if c.HTTP, err = rest.HTTPClientFor(c.REST); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -69,10 +80,13 @@ func Connect(cfg Config) (*Cluster, error) {
 	return c, nil
 }
 
-// Close ends the connections that no request uses any more. It may be called
-// more than once.
+// Close ends all connections to the API server, also those that a watch which has
+// just ended still holds. It may be called more than once.
 func (c *Cluster) Close() error {
 	utilnet.CloseIdleConnectionsFor(c.HTTP.Transport) // the client's own method does not see through wrappers
+	if c.connections != nil {
+		c.connections.CloseAll()
+	}
 	return nil
 }
 

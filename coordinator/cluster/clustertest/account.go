@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
@@ -19,12 +19,14 @@ import (
 func As(t testing.TB, c *cluster.Cluster, account string) *cluster.Cluster {
 	t.Helper()
 	Account(t, c, account)
-	own := *c
-	own.REST = rest.AnonymousClientConfig(c.REST)
-	own.REST.BearerToken = Token(t, c, account, nil)
-	own.REST.QPS, own.REST.Burst = c.REST.QPS, c.REST.Burst
-	ownConnections(t, &own)
-	return &own
+	config := clientcmdapi.NewConfig()
+	config.Clusters["c"] = &clientcmdapi.Cluster{
+		Server: c.REST.Host, CertificateAuthorityData: c.REST.CAData, TLSServerName: c.REST.ServerName, InsecureSkipTLSVerify: c.REST.Insecure,
+	}
+	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: Token(t, c, account, nil)}
+	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
+	config.CurrentContext = "c"
+	return connect(t, written(t, config), c.Namespace)
 }
 
 // Account makes a service account in the namespace of c, unless it is there.

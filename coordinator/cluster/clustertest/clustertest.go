@@ -4,17 +4,13 @@ package clustertest
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -67,45 +63,18 @@ func client(t testing.TB, namespace string) *cluster.Cluster {
 	if file == "" {
 		t.Skipf("SKIPPED: %s is empty; it must name the kubeconfig of a cluster for tests", Kubeconfig)
 	}
-	c, err := cluster.Connect(cluster.Config{Kubeconfig: flat(t, file), Namespace: namespace, Identity: t.Name()})
+	return connect(t, flat(t, file), namespace)
+}
+
+// connect is a client that no connection outlives.
+func connect(t testing.TB, kubeconfig, namespace string) *cluster.Cluster {
+	t.Helper()
+	c, err := cluster.Connect(cluster.Config{Kubeconfig: kubeconfig, Namespace: namespace, Identity: t.Name()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ownConnections(t, c)
+	t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// ownConnections has a cluster connect by itself, and no connection outlive the
-// test: one that a watch has just left is not idle yet when idle ones are closed.
-func ownConnections(t testing.TB, c *cluster.Cluster) {
-	t.Helper()
-	var mu sync.Mutex
-	var open []net.Conn
-	c.REST.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, network, address)
-		if err == nil {
-			mu.Lock()
-			defer mu.Unlock()
-			open = append(open, conn)
-		}
-		return conn, err
-	}
-	var err error
-	if c.HTTP, err = rest.HTTPClientFor(c.REST); err != nil {
-		t.Fatal(err)
-	}
-	if c.Client, err = kubernetes.NewForConfigAndClient(c.REST, c.HTTP); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = c.Close()
-		mu.Lock()
-		defer mu.Unlock()
-		for _, conn := range open {
-			_ = conn.Close()
-		}
-	})
 }
 
 // flat is a kubeconfig that holds the files that another one names. Those would be
@@ -119,6 +88,12 @@ func flat(t testing.TB, file string) string {
 	if err := errors.Join(clientcmd.ResolveLocalPaths(config), clientcmdapi.FlattenConfig(config)); err != nil {
 		t.Fatalf("%s: %v", Kubeconfig, err)
 	}
+	return written(t, config)
+}
+
+// written is a file with a kubeconfig.
+func written(t testing.TB, config *clientcmdapi.Config) string {
+	t.Helper()
 	made := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*config, made); err != nil {
 		t.Fatal(err)

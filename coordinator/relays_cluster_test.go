@@ -18,7 +18,7 @@ import (
 // told of it, without a restart.
 func TestAddressOfTheLoadBalancer(t *testing.T) {
 	cluster := clustertest.Connect(t)
-	services := cluster.Client.CoreV1().Services(cluster.Namespace)
+	services := clustertest.Clientset(cluster).CoreV1().Services(cluster.Namespace)
 	made, err := services.Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "turn"},
 		Spec: corev1.ServiceSpec{

@@ -138,7 +138,7 @@ func TestAccepted(t *testing.T) {
 			namespace := clustertest.Namespace(t, c)
 			objects := into(t, overlay, namespace)
 			labels := find(t, objects, "Namespace/cloudretro").GetLabels()
-			setLabels(t, c.Client.CoreV1().Namespaces(), namespace, labels)
+			setLabels(t, clustertest.Clientset(c).CoreV1().Namespaces(), namespace, labels)
 			a := newApplier(t, c.REST, metav1.DryRunAll)
 			for _, u := range objects {
 				if !a.apply(u) && u.GroupVersionKind().Group != "cloudretro.dev" {
@@ -182,7 +182,7 @@ func setLabels(t *testing.T, client namespaces, name string, labels map[string]s
 // Restricted is enforced, not only said: a pod that asks for more is refused.
 func TestRestrictedHolds(t *testing.T) {
 	c := clustertest.Connect(t)
-	setLabels(t, c.Client.CoreV1().Namespaces(), c.Namespace, find(t, kustomized(t, ""), "Namespace/cloudretro").GetLabels())
+	setLabels(t, clustertest.Clientset(c).CoreV1().Namespaces(), c.Namespace, find(t, kustomized(t, ""), "Namespace/cloudretro").GetLabels())
 	pod := func(overlay, role string) *corev1.Pod {
 		d := deployments(t, kustomized(t, overlay))[role]
 		p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "try-"}, Spec: d.Spec.Template.Spec}
@@ -190,7 +190,7 @@ func TestRestrictedHolds(t *testing.T) {
 		return p
 	}
 	create := func(p *corev1.Pod) error {
-		_, err := c.Client.CoreV1().Pods(c.Namespace).Create(t.Context(), p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		_, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Create(t.Context(), p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
 		return err
 	}
 	for _, role := range []string{"coordinator", "worker", "turn"} {

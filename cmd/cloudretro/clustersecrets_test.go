@@ -132,12 +132,12 @@ func TestRotationReachesRoles(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- h.parts[0].run(ctx) }()
-	s, err := kube.Client.CoreV1().Secrets(kube.Namespace).Get(ctx, cluster.SecretTURN, metav1.GetOptions{})
+	s, err := clustertest.Clientset(kube).CoreV1().Secrets(kube.Namespace).Get(ctx, cluster.SecretTURN, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Data[cluster.SecretKey] = []byte(fresh + "\n" + old + "\n")
-	if _, err := kube.Client.CoreV1().Secrets(kube.Namespace).Update(ctx, s, metav1.UpdateOptions{}); err != nil {
+	if _, err := clustertest.Clientset(kube).CoreV1().Secrets(kube.Namespace).Update(ctx, s, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	select {

@@ -36,7 +36,7 @@ func outerIP(t *testing.T) string {
 // lists has an EndpointSlice say that a Service is at an address.
 func lists(t *testing.T, c *cluster.Cluster, service, port string, protocol corev1.Protocol, at netip.AddrPort) {
 	t.Helper()
-	_, err := c.Client.DiscoveryV1().EndpointSlices(c.Namespace).Create(t.Context(), &discoveryv1.EndpointSlice{
+	_, err := clustertest.Clientset(c).DiscoveryV1().EndpointSlices(c.Namespace).Create(t.Context(), &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{GenerateName: service + "-", Labels: map[string]string{discoveryv1.LabelServiceName: service}},
 		AddressType: discoveryv1.AddressTypeIPv4,
 		Ports:       []discoveryv1.EndpointPort{{Name: &port, Protocol: &protocol, Port: new(int32(at.Port()))}},
@@ -96,7 +96,7 @@ func TestRolesFindOneAnotherInACluster(t *testing.T) {
 	if n := gathered(t, door.metrics)["cloudretro_coordinator_gates"]; n != 0 {
 		t.Errorf("%v gates have joined, but in a cluster they need not", n)
 	}
-	if _, err := c.Client.CoreV1().Services(c.Namespace).Create(t.Context(), &corev1.Service{
+	if _, err := clustertest.Clientset(c).CoreV1().Services(c.Namespace).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "turn"},
 		Spec: corev1.ServiceSpec{
 			Type:  corev1.ServiceTypeNodePort,

@@ -22,7 +22,7 @@ func TestNobodyCopiesASecret(t *testing.T) {
 	}
 	c := clustertest.Connect(t)
 	clustertest.Account(t, c, "worker")
-	pod, err := c.Client.CoreV1().Pods(c.Namespace).Create(t.Context(), &corev1.Pod{
+	pod, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "worker-1"},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: "worker", NodeSelector: map[string]string{"cloudretro.dev/nowhere": "yes"},

@@ -15,6 +15,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
@@ -65,7 +66,7 @@ func gates(t *testing.T, url string) []string {
 func (i *installation) setStatus(t *testing.T, service, ingress string) time.Time {
 	t.Helper()
 	patch := fmt.Sprintf(`{"status":{"loadBalancer":{"ingress":[%s]}}}`, ingress)
-	_, err := i.Client.CoreV1().Services(i.Namespace).Patch(t.Context(), service, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	_, err := clustertest.Clientset(i.Cluster).CoreV1().Services(i.Namespace).Patch(t.Context(), service, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
 	if err != nil {
 		t.Fatal(err)
 	}

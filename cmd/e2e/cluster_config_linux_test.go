@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
@@ -27,7 +28,7 @@ func TestClusterConfig(t *testing.T) {
 	since := eval[float64](t, p, "performance.now()")
 	before := i.containers(t)
 
-	maps := i.Client.CoreV1().ConfigMaps(i.Namespace)
+	maps := clustertest.Clientset(i.Cluster).CoreV1().ConfigMaps(i.Namespace)
 	m, err := maps.Get(t.Context(), "cloudretro", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
@@ -29,7 +30,7 @@ func (i *installation) workerToken(t *testing.T) string {
 		Audiences:      []string{"cloudretro"},
 		BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pods[0].Name, UID: pods[0].UID},
 	}}
-	got, err := i.Client.CoreV1().ServiceAccounts(i.Namespace).CreateToken(t.Context(), "worker", request, metav1.CreateOptions{})
+	got, err := clustertest.Clientset(i.Cluster).CoreV1().ServiceAccounts(i.Namespace).CreateToken(t.Context(), "worker", request, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,21 +68,21 @@ func TestClusterConfines(t *testing.T) {
 	i.rolledOut(t, coldStart)
 	t.Run("relay", func(t *testing.T) { i.relayConfines(t) })
 	t.Run("pod security", func(t *testing.T) {
-		ns, err := i.Client.CoreV1().Namespaces().Get(t.Context(), i.Namespace, metav1.GetOptions{})
+		ns, err := clustertest.Clientset(i.Cluster).CoreV1().Namespaces().Get(t.Context(), i.Namespace, metav1.GetOptions{})
 		if err != nil || ns.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
 			t.Errorf("the namespace has labels %v, %v", ns.Labels, err)
 		}
 		for _, p := range i.pods(t, "") { // as the API server would judge them today
 			p.ObjectMeta = metav1.ObjectMeta{Name: "again", Labels: p.Labels}
 			p.Spec.NodeName, p.Spec.TopologySpreadConstraints = "", nil
-			if _, err := i.Client.CoreV1().Pods(i.Namespace).Create(t.Context(), &p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+			if _, err := clustertest.Clientset(i.Cluster).CoreV1().Pods(i.Namespace).Create(t.Context(), &p, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	t.Run("rights", func(t *testing.T) { i.rights(t) })
 	t.Run("network policies", func(t *testing.T) {
-		list, err := i.Client.NetworkingV1().NetworkPolicies(i.Namespace).List(t.Context(), metav1.ListOptions{})
+		list, err := clustertest.Clientset(i.Cluster).NetworkingV1().NetworkPolicies(i.Namespace).List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -96,7 +97,7 @@ func TestClusterConfines(t *testing.T) {
 	})
 	t.Run("token for others", func(t *testing.T) {
 		request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"cloudretro"}}}
-		got, err := i.Client.CoreV1().ServiceAccounts(i.Namespace).CreateToken(t.Context(), "turn", request, metav1.CreateOptions{})
+		got, err := clustertest.Clientset(i.Cluster).CoreV1().ServiceAccounts(i.Namespace).CreateToken(t.Context(), "turn", request, metav1.CreateOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +109,7 @@ func TestClusterConfines(t *testing.T) {
 
 // relayConfines scans with a good credential all that the gate must not relay to.
 func (i *installation) relayConfines(t *testing.T) {
-	secret, err := i.Client.CoreV1().Secrets(i.Namespace).Get(t.Context(), "cloudretro-turn", metav1.GetOptions{})
+	secret, err := clustertest.Clientset(i.Cluster).CoreV1().Secrets(i.Namespace).Get(t.Context(), "cloudretro-turn", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,8 +154,8 @@ func (i *installation) addresses(t *testing.T) (workers, others []netip.Addr) {
 	found := []string{
 		"169.254.169.254", "169.254.170.2", "100.100.100.200", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "8.8.8.8",
 	}
-	pods, errPods := i.Client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
-	services, errServices := i.Client.CoreV1().Services("").List(t.Context(), metav1.ListOptions{})
+	pods, errPods := clustertest.Clientset(i.Cluster).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
+	services, errServices := clustertest.Clientset(i.Cluster).CoreV1().Services("").List(t.Context(), metav1.ListOptions{})
 	if errPods != nil || errServices != nil {
 		t.Fatal(errPods, errServices)
 	}
@@ -212,7 +213,7 @@ func (i *installation) rights(t *testing.T) {
 				User: user, ResourceAttributes: &what,
 				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + i.Namespace, "system:authenticated"},
 			}}
-			got, err := i.Client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
+			got, err := clustertest.Clientset(i.Cluster).AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{})
 			if err != nil || got.Status.Allowed {
 				t.Errorf("%s may %s %s/%s %s: %v", role, what.Verb, what.Resource, what.Subresource, what.Name, err)
 			}

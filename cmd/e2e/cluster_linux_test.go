@@ -115,9 +115,9 @@ func (i *installation) remove(t *testing.T) {
 	now, all := int64(1), metav1.ListOptions{LabelSelector: ourName}
 	foreground := metav1.DeletePropagationBackground
 	err := errors.Join(
-		i.Client.AppsV1().Deployments(i.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &foreground}, all),
-		i.Client.AppsV1().ReplicaSets(i.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &foreground}, all),
-		i.Client.CoreV1().Pods(i.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, all))
+		clustertest.Clientset(i.Cluster).AppsV1().Deployments(i.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &foreground}, all),
+		clustertest.Clientset(i.Cluster).AppsV1().ReplicaSets(i.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &foreground}, all),
+		clustertest.Clientset(i.Cluster).CoreV1().Pods(i.Namespace).DeleteCollection(ctx, metav1.DeleteOptions{GracePeriodSeconds: &now}, all))
 	if err != nil {
 		t.Errorf("delete the pods: %v", err)
 	}
@@ -151,7 +151,7 @@ func (i *installation) diagnose(t *testing.T) {
 // nodeAddresses are those at which nodes are reached.
 func nodeAddresses(t *testing.T, c *cluster.Cluster) []netip.Addr {
 	t.Helper()
-	list, err := c.Client.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	list, err := clustertest.Clientset(c).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 )
 
 // coldStart bounds how long an installation may take on a busy machine.
@@ -20,7 +22,7 @@ const coldStart = 2 * time.Minute
 // nodePort is the one at which nodes have a port of a Service.
 func (i *installation) nodePort(t *testing.T, service, port string) int32 {
 	t.Helper()
-	s, err := i.Client.CoreV1().Services(i.Namespace).Get(t.Context(), service, metav1.GetOptions{})
+	s, err := clustertest.Clientset(i.Cluster).CoreV1().Services(i.Namespace).Get(t.Context(), service, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +72,7 @@ func (i *installation) pods(t *testing.T, role string) []corev1.Pod {
 	if role != "" {
 		selector += "," + component + "=" + role
 	}
-	list, err := i.Client.CoreV1().Pods(i.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
+	list, err := clustertest.Clientset(i.Cluster).CoreV1().Pods(i.Namespace).List(t.Context(), metav1.ListOptions{LabelSelector: selector})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +84,7 @@ func (i *installation) pods(t *testing.T, role string) []corev1.Pod {
 func (i *installation) rolledOut(t *testing.T, limit time.Duration) time.Duration {
 	t.Helper()
 	return within(t, limit, "rollout", func(ctx context.Context) error {
-		list, err := i.Client.AppsV1().Deployments(i.Namespace).List(ctx, metav1.ListOptions{})
+		list, err := clustertest.Clientset(i.Cluster).AppsV1().Deployments(i.Namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 )
 
 // settled is how long nodes may need to forget the pods that end.
@@ -20,7 +22,7 @@ const deletionCost = corev1.PodDeletionCost
 
 // metrics are those of a pod, through the API server.
 func (i *installation) metrics(ctx context.Context, pod string) string {
-	text, _ := i.Client.CoreV1().Pods(i.Namespace).ProxyGet("http", pod, "9090", "/metrics", nil).DoRaw(ctx)
+	text, _ := clustertest.Clientset(i.Cluster).CoreV1().Pods(i.Namespace).ProxyGet("http", pod, "9090", "/metrics", nil).DoRaw(ctx)
 	return string(text)
 }
 

@@ -37,7 +37,8 @@ type Config struct {
 type Cluster struct {
 	REST      *rest.Config
 	HTTP      *http.Client // what clients of further groups are to use as well
-	Client    kubernetes.Interface
+	API       *API
+	Client    kubernetes.Interface // goes away: see API
 	Namespace string
 	Identity  string
 	Logger    *slog.Logger
@@ -72,6 +73,9 @@ func Connect(cfg Config) (*Cluster, error) {
 	c.REST.Dial = connrotation.NewDialerWithTracker(dialer.DialContext, c.connections).DialContext
 	var err error
 	if c.HTTP, err = rest.HTTPClientFor(c.REST); err != nil {
+		return nil, fmt.Errorf("cluster: %w", err)
+	}
+	if c.API, err = NewAPI(c.REST, c.HTTP); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	if c.Client, err = kubernetes.NewForConfigAndClient(c.REST, c.HTTP); err != nil {

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestConnectReaches(t *testing.T) {
 	c := clustertest.Connect(t)
-	got, err := c.Client.CoreV1().Namespaces().Get(context.Background(), c.Namespace, metav1.GetOptions{})
+	got, err := clustertest.Clientset(c).CoreV1().Namespaces().Get(context.Background(), c.Namespace, metav1.GetOptions{})
 	if err != nil || got.Name != c.Namespace {
 		t.Fatalf("namespace %v, %v", got, err)
 	}

@@ -93,7 +93,7 @@ func TestLeadPassesOn(t *testing.T) {
 	case <-time.After(bound):
 		t.Fatal("nobody follows")
 	}
-	lease, err := c.Client.CoordinationV1().Leases(c.Namespace).Get(t.Context(), "cloudretro-test", metav1.GetOptions{})
+	lease, err := clustertest.Clientset(c).CoordinationV1().Leases(c.Namespace).Get(t.Context(), "cloudretro-test", metav1.GetOptions{})
 	if err != nil || lease.Spec.HolderIdentity == nil || !strings.HasPrefix(*lease.Spec.HolderIdentity, c.Identity+"_") {
 		t.Errorf("lease %+v, %v", lease, err)
 	}

@@ -75,7 +75,7 @@ func (j *journal) await(t *testing.T, text string) {
 
 func put(t *testing.T, c *cluster.Cluster, name string, data map[string]string) {
 	t.Helper()
-	_, err := c.Client.CoreV1().Secrets(c.Namespace).Create(soon(t), &corev1.Secret{
+	_, err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Create(soon(t), &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: name}, StringData: data,
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -85,7 +85,7 @@ func put(t *testing.T, c *cluster.Cluster, name string, data map[string]string) 
 
 func change(t *testing.T, c *cluster.Cluster, name, value string) {
 	t.Helper()
-	secrets := c.Client.CoreV1().Secrets(c.Namespace)
+	secrets := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace)
 	s, err := secrets.Get(soon(t), name, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestSecretIsMadeOnce(t *testing.T) {
 	if err != nil || again[0] != values[0] {
 		t.Errorf("later %q, %v", again, err)
 	}
-	s, err := c.Client.CoreV1().Secrets(c.Namespace).Get(ctx, cluster.SecretWorker, metav1.GetOptions{})
+	s, err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Get(ctx, cluster.SecretWorker, metav1.GetOptions{})
 	if err != nil || s.Type != corev1.SecretTypeOpaque || s.Immutable == nil || *s.Immutable || s.Labels["app.kubernetes.io/name"] != "cloudretro" {
 		t.Errorf("%+v, %v", s, err)
 	}
@@ -167,11 +167,11 @@ func TestSecretIsNotOverwritten(t *testing.T) {
 					}
 				}
 			}
-			s, err := c.Client.CoreV1().Secrets(c.Namespace).Get(soon(t), tt.secret, metav1.GetOptions{})
+			s, err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Get(soon(t), tt.secret, metav1.GetOptions{})
 			if err != nil || string(s.Data["secret"]) != tt.data["secret"] {
 				t.Errorf("there is %q now, %v", s.Data, err)
 			}
-			if err := c.Client.CoreV1().Secrets(c.Namespace).Delete(soon(t), tt.secret, metav1.DeleteOptions{}); err != nil {
+			if err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Delete(soon(t), tt.secret, metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -234,13 +234,13 @@ func grant(t *testing.T, c *cluster.Cluster, account, secret string, verbs ...st
 	if secret != "" {
 		rule.ResourceNames = []string{secret}
 	}
-	role, err := c.Client.RbacV1().Roles(c.Namespace).Create(soon(t), &rbacv1.Role{
+	role, err := clustertest.Clientset(c).RbacV1().Roles(c.Namespace).Create(soon(t), &rbacv1.Role{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: account + "-"}, Rules: []rbacv1.PolicyRule{rule},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Client.RbacV1().RoleBindings(c.Namespace).Create(soon(t), &rbacv1.RoleBinding{
+	_, err = clustertest.Clientset(c).RbacV1().RoleBindings(c.Namespace).Create(soon(t), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: role.Name},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: account, Namespace: c.Namespace}},
@@ -353,7 +353,7 @@ func TestRotation(t *testing.T) {
 	change(t, c, cluster.SecretTURN, fresh+"\n"+old+"\n")
 	change(t, c, cluster.SecretTURN, fresh)
 	w.takes(t, fresh) // the same lines as before were nothing new
-	if err := c.Client.CoreV1().Secrets(c.Namespace).Delete(soon(t), cluster.SecretTURN, metav1.DeleteOptions{}); err != nil {
+	if err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Delete(soon(t), cluster.SecretTURN, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	log.await(t, "deleted")

@@ -125,7 +125,7 @@ func makeSecrets(t *testing.T, c *cluster.Cluster) {
 func address(t *testing.T, c *cluster.Cluster, service, ip string) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"status":{"loadBalancer":{"ingress":[{"ip":%q}]}}}`, ip)
-	_, err := c.Client.CoreV1().Services(c.Namespace).Patch(t.Context(), service, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+	_, err := clustertest.Clientset(c).CoreV1().Services(c.Namespace).Patch(t.Context(), service, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func address(t *testing.T, c *cluster.Cluster, service, ip string) {
 func label(t *testing.T, c *cluster.Cluster, level string) {
 	t.Helper()
 	patch := fmt.Sprintf(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":%q}}}`, level)
-	if _, err := c.Client.CoreV1().Namespaces().Patch(t.Context(), c.Namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+	if _, err := clustertest.Clientset(c).CoreV1().Namespaces().Patch(t.Context(), c.Namespace, types.MergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }

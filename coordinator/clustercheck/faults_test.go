@@ -143,7 +143,7 @@ func TestFaults(t *testing.T) {
 					cluster.SecretWorker: {"other": []byte("x")}, cluster.SecretTURN: {"secret": []byte("short")}, cluster.SecretSession: {"secret": []byte(strings.Repeat("s", 32))},
 				} {
 					secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name}, Data: data}
-					if _, err := c.Client.CoreV1().Secrets(c.Namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
+					if _, err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Create(t.Context(), secret, metav1.CreateOptions{}); err != nil {
 						t.Fatal(err)
 					}
 				}

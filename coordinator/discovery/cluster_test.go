@@ -285,10 +285,10 @@ func TestGatesOfACluster(t *testing.T) {
 // as is a client of the service account "default", which has these rights.
 func (p place) as(c *cluster.Cluster, rules ...rbacv1.PolicyRule) kubernetes.Interface {
 	p.Helper()
-	_, err := c.Client.RbacV1().Roles(p.namespace).Create(p.Context(),
+	_, err := clustertest.Clientset(c).RbacV1().Roles(p.namespace).Create(p.Context(),
 		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Rules: rules}, metav1.CreateOptions{})
 	p.must(err)
-	_, err = c.Client.RbacV1().RoleBindings(p.namespace).Create(p.Context(), &rbacv1.RoleBinding{
+	_, err = clustertest.Clientset(c).RbacV1().RoleBindings(p.namespace).Create(p.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "test"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "test"},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "default", Namespace: p.namespace}},
 	}, metav1.CreateOptions{})
@@ -357,8 +357,8 @@ func TestSmallestRights(t *testing.T) {
 	r.quiet()
 
 	rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch"}})
-	p.must(c.Client.RbacV1().Roles(p.namespace).Delete(t.Context(), "test", metav1.DeleteOptions{}))
-	p.must(c.Client.RbacV1().RoleBindings(p.namespace).Delete(t.Context(), "test", metav1.DeleteOptions{}))
+	p.must(clustertest.Clientset(c).RbacV1().Roles(p.namespace).Delete(t.Context(), "test", metav1.DeleteOptions{}))
+	p.must(clustertest.Clientset(c).RbacV1().RoleBindings(p.namespace).Delete(t.Context(), "test", metav1.DeleteOptions{}))
 	log = &notes{}
 	r = relays(t, p.as(c, rules...), p.namespace, slog.New(slog.NewTextHandler(log, nil)))
 	r.until(at("", udp, tcp) + " " + at("10.200.0.2", udp, tcp))

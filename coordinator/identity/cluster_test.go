@@ -19,7 +19,7 @@ import (
 // pod makes a pod of a service account, which need not run.
 func pod(t *testing.T, c *cluster.Cluster, account string) *corev1.Pod {
 	t.Helper()
-	made, err := c.Client.CoreV1().Pods(c.Namespace).Create(t.Context(), &corev1.Pod{
+	made, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: account + "-"},
 		Spec: corev1.PodSpec{
 			ServiceAccountName: account, NodeSelector: map[string]string{"cloudretro.dev/nowhere": "yes"},
@@ -114,13 +114,13 @@ func deleted(t *testing.T, c *cluster.Cluster, p *corev1.Pod) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	now := int64(0)
-	if err := c.Client.CoreV1().Pods(c.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+	if err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
 		t.Fatal(err)
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if _, err := c.Client.CoreV1().Pods(c.Namespace).Get(ctx, p.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
+		if _, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Get(ctx, p.Name, metav1.GetOptions{}); apierrors.IsNotFound(err) {
 			return
 		}
 		select {

@@ -70,7 +70,7 @@ func (f *fleet) put(pod string, games int) {
 // joined has the workers be those that are ready, with the games that they have.
 func (f *fleet) joined(t *testing.T, c *cluster.Cluster) int {
 	t.Helper()
-	pods, err := c.Client.CoreV1().Pods(c.Namespace).List(t.Context(), metav1.ListOptions{})
+	pods, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func paused(scheduler string) corev1.PodSpec {
 
 func makePod(t *testing.T, c *cluster.Cluster, name, component string) {
 	t.Helper()
-	_, err := c.Client.CoreV1().Pods(c.Namespace).Create(t.Context(), &corev1.Pod{
+	_, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labelsOf(component)}, Spec: paused("none"),
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -139,7 +139,7 @@ func makePod(t *testing.T, c *cluster.Cluster, name, component string) {
 // deploy makes the workers.
 func deploy(t *testing.T, c *cluster.Cluster, replicas int32) {
 	t.Helper()
-	_, err := c.Client.AppsV1().Deployments(c.Namespace).Create(t.Context(), &appsv1.Deployment{
+	_, err := clustertest.Clientset(c).AppsV1().Deployments(c.Namespace).Create(t.Context(), &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "worker"},
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labelsOf("worker")},
@@ -153,7 +153,7 @@ func deploy(t *testing.T, c *cluster.Cluster, replicas int32) {
 
 func replicas(t *testing.T, c *cluster.Cluster) int {
 	t.Helper()
-	scale, err := c.Client.AppsV1().Deployments(c.Namespace).GetScale(t.Context(), "worker", metav1.GetOptions{})
+	scale, err := clustertest.Clientset(c).AppsV1().Deployments(c.Namespace).GetScale(t.Context(), "worker", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func replicas(t *testing.T, c *cluster.Cluster) int {
 // marked says whether a pod has these annotations, both "" for none.
 func marked(t *testing.T, c *cluster.Cluster, pod, wantCost, wantSafe string) bool {
 	t.Helper()
-	p, err := c.Client.CoreV1().Pods(c.Namespace).Get(t.Context(), pod, metav1.GetOptions{})
+	p, err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Get(t.Context(), pod, metav1.GetOptions{})
 	return err == nil && p.Annotations[cost] == wantCost && p.Annotations[safe] == wantSafe
 }
 
@@ -236,12 +236,12 @@ func TestScalingInTakesIdlePods(t *testing.T) {
 		f.put(pod, 1)
 	}
 	until(t, "games are marked", func() bool { return marked(t, c, play[0], "101", "false") && marked(t, c, play[1], "101", "false") })
-	scale, err := c.Client.AppsV1().Deployments(c.Namespace).GetScale(t.Context(), "worker", metav1.GetOptions{})
+	scale, err := clustertest.Clientset(c).AppsV1().Deployments(c.Namespace).GetScale(t.Context(), "worker", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	scale.Spec.Replicas = 2
-	if _, err := c.Client.AppsV1().Deployments(c.Namespace).UpdateScale(t.Context(), "worker", scale, metav1.UpdateOptions{}); err != nil {
+	if _, err := clustertest.Clientset(c).AppsV1().Deployments(c.Namespace).UpdateScale(t.Context(), "worker", scale, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	until(t, "two are left", func() bool { return f.joined(t, c) == 2 })
@@ -297,7 +297,7 @@ func TestLeavesItToAnAutoscaler(t *testing.T) {
 	c := clustertest.Connect(t)
 	deploy(t, c, 1)
 	one := int32(1)
-	_, err := c.Client.AutoscalingV1().HorizontalPodAutoscalers(c.Namespace).Create(t.Context(), &autoscalingv1.HorizontalPodAutoscaler{
+	_, err := clustertest.Clientset(c).AutoscalingV1().HorizontalPodAutoscalers(c.Namespace).Create(t.Context(), &autoscalingv1.HorizontalPodAutoscaler{
 		ObjectMeta: metav1.ObjectMeta{Name: "by-hand"},
 		Spec: autoscalingv1.HorizontalPodAutoscalerSpec{
 			ScaleTargetRef: autoscalingv1.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "worker"},
@@ -353,10 +353,10 @@ func TestRightsAreEnough(t *testing.T) {
 	own.Logger = slog.New(slog.NewTextHandler(log, nil))
 	s, _ := start(t, own, f, scaler.Settings{FreeSeats: 3, Deployment: "worker", MinReplicas: 1, MaxReplicas: 2}, own.Logger)
 	until(t, "what is missing is said", func() bool { return log.count("give the service account get, create and update on leases") == 1 })
-	if _, err := c.Client.RbacV1().Roles(c.Namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
+	if _, err := clustertest.Clientset(c).RbacV1().Roles(c.Namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := c.Client.RbacV1().RoleBindings(c.Namespace).Create(t.Context(), &rbacv1.RoleBinding{
+	_, err := clustertest.Clientset(c).RbacV1().RoleBindings(c.Namespace).Create(t.Context(), &rbacv1.RoleBinding{
 		ObjectMeta: metav1.ObjectMeta{Name: "scaler"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "scaler"},
 		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Name: "coordinator", Namespace: c.Namespace}},

@@ -22,7 +22,7 @@ func TestConformance(t *testing.T) {
 	w.start("one")
 	t.Cleanup(func() {
 		for _, namespace := range []string{"infra", "app-backend", "web-backend"} { // the suite's, which are the same for everybody
-			err := w.Client.CoreV1().Namespaces().Delete(context.Background(), "gateway-conformance-"+namespace, metav1.DeleteOptions{})
+			err := clustertest.Clientset(w.Cluster).CoreV1().Namespaces().Delete(context.Background(), "gateway-conformance-"+namespace, metav1.DeleteOptions{})
 			if err != nil && !apierrors.IsNotFound(err) {
 				t.Error(err)
 			}

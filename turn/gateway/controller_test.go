@@ -240,7 +240,7 @@ func TestRestartAndLeader(t *testing.T) {
 	}
 	third := w.start("three") // which cannot have the same ports on this machine, and does not lead
 	w.until("the third's attempt to serve", func() bool { return third.applied.Load() >= 2 })
-	lease, err := w.Client.CoordinationV1().Leases(w.Namespace).Get(t.Context(), gateway.Lease, metav1.GetOptions{})
+	lease, err := clustertest.Clientset(w.Cluster).CoordinationV1().Leases(w.Namespace).Get(t.Context(), gateway.Lease, metav1.GetOptions{})
 	if err != nil || !strings.HasPrefix(*lease.Spec.HolderIdentity, "two_") {
 		t.Errorf("%v leads: %v", lease.Spec.HolderIdentity, err)
 	}
@@ -273,7 +273,7 @@ func TestRestartAndLeader(t *testing.T) {
 func TestMirroredSlices(t *testing.T) {
 	w := newWorld(t)
 	other := clustertest.Namespace(t, w.Cluster)
-	pod, err := w.Client.CoreV1().Pods(w.Namespace).Create(t.Context(), &corev1.Pod{
+	pod, err := clustertest.Clientset(w.Cluster).CoreV1().Pods(w.Namespace).Create(t.Context(), &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: "turn-0", Labels: map[string]string{"test": "turn"}},
 		Spec: corev1.PodSpec{
 			NodeSelector: map[string]string{"test": "no-such-node"}, // nobody runs it: its status is ours to write
@@ -286,13 +286,13 @@ func TestMirroredSlices(t *testing.T) {
 	ready := func(status corev1.ConditionStatus) {
 		t.Helper()
 		w.until("the pod's status", func() bool {
-			pod, err = w.Client.CoreV1().Pods(w.Namespace).Get(t.Context(), pod.Name, metav1.GetOptions{})
+			pod, err = clustertest.Clientset(w.Cluster).CoreV1().Pods(w.Namespace).Get(t.Context(), pod.Name, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			pod.Status.Phase, pod.Status.PodIP, pod.Status.PodIPs = corev1.PodRunning, "10.244.99.7", []corev1.PodIP{{IP: "10.244.99.7"}}
 			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status}}
-			_, err := w.Client.CoreV1().Pods(w.Namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
+			_, err := clustertest.Clientset(w.Cluster).CoreV1().Pods(w.Namespace).UpdateStatus(t.Context(), pod, metav1.UpdateOptions{})
 			return err == nil
 		})
 	}
@@ -302,7 +302,7 @@ func TestMirroredSlices(t *testing.T) {
 	port := int32(w.programmed(other, "gate", "one"))
 	var slice discoveryv1.EndpointSlice
 	slices := func() bool {
-		list, err := w.Client.DiscoveryV1().EndpointSlices(other).List(t.Context(), metav1.ListOptions{
+		list, err := clustertest.Clientset(w.Cluster).DiscoveryV1().EndpointSlices(other).List(t.Context(), metav1.ListOptions{
 			LabelSelector: discoveryv1.LabelManagedBy + "=turn.cloudretro.dev," + discoveryv1.LabelServiceName + "=" + w.service(other, "gate").Name,
 		})
 		if err != nil || len(list.Items) != 1 {
@@ -366,7 +366,7 @@ func TestHostileObjects(t *testing.T) {
 	w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: hostile, namespace: $NS,
   annotations: {cloudretro.dev/targetport: "[[[", cloudretro.dev/service-type: ExternalName}},
   spec: {gatewayClassName: $NAME, listeners: [{name: one, port: 3478, protocol: UDP}, {name: http, port: 80, protocol: HTTP}]}}`)
-	stolen, err := w.Client.CoreV1().Services(w.Namespace).Create(t.Context(), &corev1.Service{
+	stolen, err := clustertest.Clientset(w.Cluster).CoreV1().Services(w.Namespace).Create(t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: "stolen-" + w.name}, // the name that the Gateway's would have
 		Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
 	}, metav1.CreateOptions{})
@@ -392,7 +392,7 @@ func TestHostileObjects(t *testing.T) {
 		c := meta.FindStatusCondition(g.Status.Conditions, "Programmed")
 		return c != nil && c.Status == metav1.ConditionFalse
 	})
-	service, err := w.Client.CoreV1().Services(w.Namespace).Get(t.Context(), "stolen-"+w.name, metav1.GetOptions{})
+	service, err := clustertest.Clientset(w.Cluster).CoreV1().Services(w.Namespace).Get(t.Context(), "stolen-"+w.name, metav1.GetOptions{})
 	if err != nil || service.Spec.Ports[0].Port != 80 || len(service.OwnerReferences) > 0 {
 		t.Errorf("somebody else's Service has become %+v, %v", service, err)
 	}

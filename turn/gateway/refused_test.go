@@ -9,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 )
 
 // A Service that the API server refuses is told in the Gateway's condition, and
@@ -58,7 +60,7 @@ func TestServiceFollowsItsGateway(t *testing.T) {
 	})
 	made := w.service(w.Namespace, "gate")
 	patch := []byte(`{"metadata": {"annotations": {"cloud.example.com/id": "7"}}}`) // of a cloud
-	if _, err := w.Client.CoreV1().Services(w.Namespace).Patch(t.Context(), made.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
+	if _, err := clustertest.Clientset(w.Cluster).CoreV1().Services(w.Namespace).Patch(t.Context(), made.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ask("", "")

@@ -12,6 +12,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
 
@@ -57,7 +58,7 @@ func echo(t *testing.T) netip.AddrPort {
 // backend is a Service in a namespace with the workers as its endpoints.
 func (w *world) backend(namespace, name string, workers ...netip.AddrPort) {
 	w.t.Helper()
-	_, err := w.Client.CoreV1().Services(namespace).Create(w.t.Context(), &corev1.Service{
+	_, err := clustertest.Clientset(w.Cluster).CoreV1().Services(namespace).Create(w.t.Context(), &corev1.Service{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec:       corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Name: "media", Protocol: corev1.ProtocolUDP, Port: 8443}}},
 	}, metav1.CreateOptions{})
@@ -66,7 +67,7 @@ func (w *world) backend(namespace, name string, workers ...netip.AddrPort) {
 	}
 	for i, worker := range workers {
 		port, media, protocol := int32(worker.Port()), "media", corev1.ProtocolUDP
-		_, err := w.Client.DiscoveryV1().EndpointSlices(namespace).Create(w.t.Context(), &discoveryv1.EndpointSlice{
+		_, err := clustertest.Clientset(w.Cluster).DiscoveryV1().EndpointSlices(namespace).Create(w.t.Context(), &discoveryv1.EndpointSlice{
 			ObjectMeta:  metav1.ObjectMeta{Name: name + "-" + strconv.Itoa(i), Labels: map[string]string{discoveryv1.LabelServiceName: name}},
 			AddressType: discoveryv1.AddressTypeIPv4,
 			Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{worker.Addr().String()}}},

@@ -235,7 +235,7 @@ func (w *world) port(namespace, gatewayName, listener string) uint16 {
 // service is that of a Gateway, nil if there is none.
 func (w *world) service(namespace, gatewayName string) *corev1.Service {
 	w.t.Helper()
-	list, err := w.Client.CoreV1().Services(namespace).List(w.t.Context(), metav1.ListOptions{LabelSelector: gatewayv1.GatewayNameLabelKey + "=" + gatewayName})
+	list, err := clustertest.Clientset(w.Cluster).CoreV1().Services(namespace).List(w.t.Context(), metav1.ListOptions{LabelSelector: gatewayv1.GatewayNameLabelKey + "=" + gatewayName})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func Account(t testing.TB, c *cluster.Cluster, name string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	_, err := c.Client.CoreV1().ServiceAccounts(c.Namespace).Create(ctx, &corev1.ServiceAccount{
+	_, err := Clientset(c).CoreV1().ServiceAccounts(c.Namespace).Create(ctx, &corev1.ServiceAccount{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 	}, metav1.CreateOptions{})
 	if err != nil && !apierrors.IsAlreadyExists(err) {
@@ -53,7 +53,7 @@ func Token(t testing.TB, c *cluster.Cluster, account string, change func(*authen
 	if change != nil {
 		change(&request.Spec)
 	}
-	answer, err := c.Client.CoreV1().ServiceAccounts(c.Namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
+	answer, err := Clientset(c).CoreV1().ServiceAccounts(c.Namespace).CreateToken(ctx, account, request, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatalf("token of service account %s: %v", account, err)
 	}

@@ -38,7 +38,7 @@ func Namespace(t testing.TB, c *cluster.Cluster) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	made, err := c.Client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
+	made, err := Clientset(c).CoreV1().Namespaces().Create(ctx, &corev1.Namespace{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: "cloudretro-test-"},
 	}, metav1.CreateOptions{})
 	if err != nil {
@@ -47,7 +47,7 @@ func Namespace(t testing.TB, c *cluster.Cluster) string {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
-		if err := c.Client.CoreV1().Namespaces().Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
+		if err := Clientset(c).CoreV1().Namespaces().Delete(ctx, made.Name, metav1.DeleteOptions{}); err != nil {
 			t.Errorf("delete namespace %s: %v", made.Name, err)
 		}
 	})

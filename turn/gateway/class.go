@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/gateway-api/pkg/consts"
-	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
 // class is a GatewayClass of ours.
@@ -46,14 +45,10 @@ func (t *translator) judgeClasses() {
 }
 
 // supportedFeatures are what the conformance suite takes for claimed, sorted by
-// name (testdata/conformance).
+// name (testdata/conformance). The names are those of the module's package
+// pkg/features, which makes tables of all there are as each process starts.
 func supportedFeatures() []gatewayv1.SupportedFeature {
-	return []gatewayv1.SupportedFeature{
-		{Name: gatewayv1.FeatureName(features.SupportGateway)},
-		{Name: gatewayv1.FeatureName(features.SupportGatewayInfrastructure)},
-		{Name: gatewayv1.FeatureName(features.SupportReferenceGrant)},
-		{Name: gatewayv1.FeatureName(features.SupportUDPRoute)},
-	}
+	return []gatewayv1.SupportedFeature{{Name: "Gateway"}, {Name: "GatewayInfrastructure"}, {Name: "ReferenceGrant"}, {Name: "UDPRoute"}}
 }
 
 // supportedVersion judges the Gateway API's CRDs by the version that they are

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
 // classOf is a GatewayClass with parameters.
@@ -53,10 +53,19 @@ func TestClass(t *testing.T) {
 			if status.Conditions[0].ObservedGeneration != 4 || status.Conditions[0].Message == "" {
 				t.Errorf("%+v", status)
 			}
-			if !slices.IsSortedFunc(status.SupportedFeatures, func(a, b gatewayv1.SupportedFeature) int { return strings.Compare(string(a.Name), string(b.Name)) }) {
-				t.Errorf("features %v are not sorted", status.SupportedFeatures)
-			}
 		})
+	}
+}
+
+// Features have the names that the suite knows them by, and are sorted.
+func TestSupportedFeatures(t *testing.T) {
+	var got []features.FeatureName
+	for _, f := range supportedFeatures() {
+		got = append(got, features.FeatureName(f.Name))
+	}
+	want := []features.FeatureName{features.SupportGateway, features.SupportGatewayInfrastructure, features.SupportReferenceGrant, features.SupportUDPRoute}
+	if !slices.Equal(got, want) || !slices.IsSorted(got) {
+		t.Errorf("features %v, want %v", got, want)
 	}
 }
 

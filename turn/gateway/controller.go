@@ -15,11 +15,9 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	coreinformers "k8s.io/client-go/informers/core/v1"
-	discoveryinformers "k8s.io/client-go/informers/discovery/v1"
-	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -77,8 +75,8 @@ func New(cfg Config) (*Controller, error) {
 	f := &feeds{log: cfg.Logger, changed: make(chan struct{}, 1)}
 	c := &Controller{
 		feeds: f, cfg: cfg, custom: newCustom(f, client),
-		secrets: &secrets{f, cfg.Cluster.Client, map[types.NamespacedName]*feed{}},
-		writer:  newWriter(cfg.Cluster.Client, client, cfg.Logger, f.note),
+		secrets: &secrets{f, cfg.Cluster.API, map[types.NamespacedName]*feed{}},
+		writer:  newWriter(cfg.Cluster.API, client, cfg.Logger, f.note),
 	}
 	c.settings.Store(&cfg.Settings)
 	return c, nil
@@ -111,14 +109,17 @@ func (c *Controller) Run(ctx context.Context) error {
 
 // start begins to follow the cluster.
 func (c *Controller) start(ctx context.Context) error {
-	client, s := c.cfg.Cluster.Client, c.settings.Load()
-	ours := func(o *metav1.ListOptions) { o.LabelSelector = labels.SelectorFromSet(s.PodSelector).String() }
+	api, s := c.cfg.Cluster.API, c.settings.Load()
+	all := func(what string, example runtime.Object) view {
+		return view{what: what, client: api, example: example, convert: trim}
+	}
+	ours := all("pods of gates", &corev1.Pod{})
+	ours.narrow = func(o *metav1.ListOptions) { o.LabelSelector = labels.SelectorFromSet(s.PodSelector).String() }
 	var failures [4]error
-	c.namespaces, failures[0] = c.feeds.start(ctx, "namespaces", coreinformers.NewNamespaceInformer(client, 0, cache.Indexers{}), trim)
-	c.services, failures[1] = c.feeds.start(ctx, "services", coreinformers.NewServiceInformer(client, metav1.NamespaceAll, 0, cache.Indexers{}), trim)
-	c.slices, failures[2] = c.feeds.start(ctx, "endpointslices",
-		discoveryinformers.NewEndpointSliceInformer(client, metav1.NamespaceAll, 0, cache.Indexers{}), trim)
-	c.pods, failures[3] = c.feeds.start(ctx, "pods of gates", coreinformers.NewFilteredPodInformer(client, s.Namespace, 0, cache.Indexers{}, ours), trim)
+	c.namespaces, failures[0] = follow(ctx, c.feeds, api.Namespaces(), all("namespaces", &corev1.Namespace{}))
+	c.services, failures[1] = follow(ctx, c.feeds, api.Services(metav1.NamespaceAll), all("services", &corev1.Service{}))
+	c.slices, failures[2] = follow(ctx, c.feeds, api.EndpointSlices(metav1.NamespaceAll), all("endpointslices", &discoveryv1.EndpointSlice{}))
+	c.pods, failures[3] = follow(ctx, c.feeds, api.Pods(s.Namespace), ours)
 	return errors.Join(append(failures[:], c.custom.start(ctx))...)
 }
 

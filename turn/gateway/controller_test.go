@@ -149,15 +149,18 @@ func (w *world) accepted(name string) string {
 	return ""
 }
 
+// certificate makes a Secret with one of a host.
+func (w *world) certificate(namespace, name, host string) {
+	w.t.Helper()
+	pair := certificatetest.New(w.t, host, time.Now().Add(time.Hour))
+	w.make("secrets", `{apiVersion: v1, kind: Secret, metadata: {name: `+name+`, namespace: `+namespace+`}, type: kubernetes.io/tls,
+  data: {tls.crt: `+base64.StdEncoding.EncodeToString(pair.Cert)+`, tls.key: `+base64.StdEncoding.EncodeToString(pair.Key)+`}}`)
+}
+
 // A certificate is shown, and another one when its Secret changes.
 func TestCertificateChanges(t *testing.T) {
 	w := newWorld(t)
-	certificate := func(host string) {
-		pair := certificatetest.New(t, host, time.Now().Add(time.Hour))
-		w.make("secrets", `{apiVersion: v1, kind: Secret, metadata: {name: cert, namespace: $NS}, type: kubernetes.io/tls,
-  data: {tls.crt: `+base64.StdEncoding.EncodeToString(pair.Cert)+`, tls.key: `+base64.StdEncoding.EncodeToString(pair.Key)+`}}`)
-	}
-	certificate("one.example.org")
+	w.certificate("$NS", "cert", "one.example.org")
 	w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gate, namespace: $NS},
   spec: {gatewayClassName: $NAME, listeners: [{name: tls, port: 5349, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}]}}`)
 	w.start("one")
@@ -174,7 +177,7 @@ func TestCertificateChanges(t *testing.T) {
 		})
 	}
 	shows("one.example.org")
-	certificate("two.example.org")
+	w.certificate("$NS", "cert", "two.example.org")
 	shows("two.example.org")
 	if p := w.service(w.Namespace, "gate").Spec.Ports[0]; p.AppProtocol == nil || *p.AppProtocol != "cloudretro.dev/tls" {
 		t.Errorf("the Service does not say that the port speaks TLS: %+v", p)

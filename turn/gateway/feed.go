@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -10,12 +9,16 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // feed is an informer that runs until it is stopped, and what is told of it.
 type feed struct {
-	what     string // that it follows, with the version
 	informer cache.SharedIndexInformer
 	stop     context.CancelFunc
 	refused  atomic.Bool // the API server does not let us read it
@@ -37,51 +40,63 @@ func (f *feeds) note() {
 	}
 }
 
-// start runs an informer that was not started yet. What it holds is what convert
-// makes of each object.
-func (f *feeds) start(ctx context.Context, what string, informer cache.SharedIndexInformer, convert cache.TransformFunc) (*feed, error) {
-	fd := &feed{what: what, informer: informer}
+// source is a kind of object at an API server.
+type source[List runtime.Object] interface {
+	List(ctx context.Context, o metav1.ListOptions) (List, error)
+	Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error)
+}
+
+// asked is a source of which it is noted whether it may be read.
+type asked[List runtime.Object] struct {
+	source[List]
+
+	note func(error)
+}
+
+func (a asked[List]) List(ctx context.Context, o metav1.ListOptions) (List, error) {
+	list, err := a.source.List(ctx, o)
+	a.note(err)
+	return list, err
+}
+
+// view is what is followed of a source.
+type view struct {
+	what    string // for the log
+	client  any    // that the source is of
+	example runtime.Object
+	narrow  func(*metav1.ListOptions) // nil = all
+	convert cache.TransformFunc       // what is held of each object
+}
+
+// follow runs an informer until the feed is stopped or ctx ends.
+func follow[List runtime.Object](ctx context.Context, f *feeds, of source[List], v view) (*feed, error) {
+	fd := &feed{}
+	if v.narrow == nil {
+		v.narrow = func(*metav1.ListOptions) {}
+	}
+	fd.informer = cluster.Informer(v.client, asked[List]{of, func(err error) {
+		if apierrors.IsForbidden(err) && !fd.refused.Swap(true) {
+			f.note()
+		}
+	}}, v.example, f.log.With("what", v.what), v.narrow)
 	handle := func(any) { f.note() }
-	_, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	_, err := fd.informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc: handle, UpdateFunc: func(any, any) { f.note() }, DeleteFunc: handle,
 	})
-	err = errors.Join(err, informer.SetTransform(convert), informer.SetWatchErrorHandlerWithContext(f.failed(fd)))
-	if err != nil {
+	if err = errors.Join(err, fd.informer.SetTransform(v.convert)); err != nil {
 		return nil, err
 	}
 	ctx, fd.stop = context.WithCancel(ctx)
-	f.work.Go(func() { informer.RunWithContext(ctx) })
+	f.work.Go(func() { fd.informer.RunWithContext(ctx) })
 	f.work.Go(func() {
 		select {
-		case <-informer.HasSyncedChecker().Done():
+		case <-fd.informer.HasSyncedChecker().Done():
 			fd.refused.Store(false)
 			f.note()
 		case <-ctx.Done():
 		}
 	})
 	return fd, nil
-}
-
-// failed logs why something cannot be read: once, and again if the reason is of
-// another kind. The informer tries again by itself.
-func (f *feeds) failed(fd *feed) cache.WatchErrorHandlerWithContext {
-	var told string // of the informer's goroutine
-	return func(ctx context.Context, _ *cache.Reflector, err error) {
-		kind := cmp.Or(string(apierrors.ReasonForError(err)), "away")
-		refused := apierrors.IsForbidden(err)
-		if refused && !fd.refused.Swap(true) {
-			f.note()
-		}
-		if ctx.Err() != nil || kind == told || apierrors.IsResourceExpired(err) {
-			return
-		}
-		told = kind
-		if refused {
-			f.log.Warn("not allowed to read; give the service account the rights of deploy/kubernetes/overlays/gateway", "what", fd.what, "cause", err)
-			return
-		}
-		f.log.Warn("cannot be read for now; what is known stays in force", "what", fd.what, "cause", err)
-	}
 }
 
 // known says whether there is an answer: all objects there are, or that they may

@@ -10,8 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
-	"k8s.io/client-go/tools/cache"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 )
 
@@ -139,9 +137,10 @@ func newCustom(f *feeds, client dynamic.Interface) *custom {
 func (c *custom) start(ctx context.Context) error {
 	crds := schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"}
 	for name := range c.kinds {
-		informer := dynamicinformer.NewFilteredDynamicInformer(c.client, crds, metav1.NamespaceAll, 0, cache.Indexers{}, byItsName(name)).Informer()
 		var err error
-		if c.definitions[name], err = c.feeds.start(ctx, "crd "+name, informer, readDefinition); err != nil {
+		if c.definitions[name], err = follow(ctx, c.feeds, c.client.Resource(crds), view{
+			what: "crd " + name, client: c.client, example: &unstructured.Unstructured{}, narrow: byItsName(name), convert: readDefinition,
+		}); err != nil {
 			return fmt.Errorf("follow CRD %s: %w", name, err)
 		}
 	}
@@ -211,8 +210,9 @@ func (c *custom) switchTo(ctx context.Context, name string, gvr schema.GroupVers
 	if gvr.Empty() {
 		return nil
 	}
-	informer := dynamicinformer.NewFilteredDynamicInformer(c.client, gvr, metav1.NamespaceAll, 0, cache.Indexers{}, nil).Informer()
-	fd, err := c.feeds.start(ctx, gvr.String(), informer, c.kinds[name].transform)
+	fd, err := follow(ctx, c.feeds, c.client.Resource(gvr), view{
+		what: gvr.String(), client: c.client, example: &unstructured.Unstructured{}, convert: c.kinds[name].transform,
+	})
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", gvr, err)
 	}

@@ -37,7 +37,7 @@ func (w *writer) mirrors(ctx context.Context, d *draft) (all error) {
 // mirror writes one slice, where it differs.
 func (w *writer) mirror(ctx context.Context, d *draft, want *discoveryv1.EndpointSlice) error {
 	name := types.NamespacedName{Namespace: want.Namespace, Name: want.Name}
-	client := w.client.DiscoveryV1().EndpointSlices(want.Namespace)
+	client := w.api.EndpointSlices(want.Namespace)
 	is, ok := find(d.of.Slices, name).(*discoveryv1.EndpointSlice)
 	var err error
 	switch {

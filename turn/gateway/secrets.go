@@ -7,9 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-	coreinformers "k8s.io/client-go/informers/core/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/cache"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // maxSecrets bounds how many Secrets are followed; what is beyond counts as
@@ -21,7 +20,7 @@ const maxSecrets = 512
 // methods belong to one goroutine.
 type secrets struct {
 	*feeds
-	client  kubernetes.Interface
+	api     *cluster.API
 	follows map[types.NamespacedName]*feed
 }
 
@@ -42,8 +41,9 @@ func (s *secrets) arrange(ctx context.Context, wanted []types.NamespacedName) (k
 	for _, name := range wanted {
 		fd := s.follows[name]
 		if fd == nil {
-			informer := coreinformers.NewFilteredSecretInformer(s.client, name.Namespace, 0, cache.Indexers{}, byItsName(name.Name))
-			if fd, err = s.start(ctx, "secret "+name.String(), informer, trim); err != nil {
+			if fd, err = follow(ctx, s.feeds, s.api.Secrets(name.Namespace), view{
+				what: "secret " + name.String(), client: s.api, example: &corev1.Secret{}, narrow: byItsName(name.Name), convert: trim,
+			}); err != nil {
 				return false, fmt.Errorf("follow secret %s: %w", name, err)
 			}
 			s.follows[name] = fd

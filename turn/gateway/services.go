@@ -24,7 +24,7 @@ func (w *writer) services(ctx context.Context, d *draft) (all error) {
 		is, ok := find(d.of.Services, name).(*corev1.Service)
 		switch {
 		case !ok:
-			_, err = w.client.CoreV1().Services(want.Namespace).Create(ctx, want, metav1.CreateOptions{})
+			_, err = w.api.Services(want.Namespace).Create(ctx, want, metav1.CreateOptions{})
 		case is.DeletionTimestamp != nil: // a balancer is being given back; the next draft makes it again
 			continue
 		case replaced(is, want):
@@ -35,7 +35,7 @@ func (w *writer) services(ctx context.Context, d *draft) (all error) {
 			if equality.Semantic.DeepEqual(is, next) {
 				continue
 			}
-			_, err = w.client.CoreV1().Services(want.Namespace).Update(ctx, next, metav1.UpdateOptions{})
+			_, err = w.api.Services(want.Namespace).Update(ctx, next, metav1.UpdateOptions{})
 		}
 		if err = stale(err); err != nil {
 			if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) { // not that it could not be reached
@@ -61,7 +61,7 @@ func (w *writer) services(ctx context.Context, d *draft) (all error) {
 // deleteService deletes what was seen, and nothing else that has its name since.
 func (w *writer) deleteService(ctx context.Context, is *corev1.Service, cause string) error {
 	name := types.NamespacedName{Namespace: is.Namespace, Name: is.Name}
-	err := w.client.CoreV1().Services(is.Namespace).Delete(ctx, is.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(is.UID))})
+	err := w.api.Services(is.Namespace).Delete(ctx, is.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(is.UID))})
 	if err = stale(err); err != nil {
 		return fmt.Errorf("delete service %s: %w", name, err)
 	}

@@ -1,9 +1,6 @@
 package gateway
 
 import (
-	"context"
-	"errors"
-	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -173,31 +170,6 @@ func TestMirrored(t *testing.T) {
 	pods[2].Status.HostIP = ""
 	if got := strings.Join(nodeAddresses(append(pods, pods[1])), " "); got != "192.0.2.1 192.0.2.4 192.0.2.3" {
 		t.Errorf("nodes %s", got)
-	}
-}
-
-// A reason is told once, until it is another one.
-func TestFailuresAreToldOnce(t *testing.T) {
-	var log said
-	f := &feeds{log: slog.New(slog.NewTextHandler(&log, nil)), changed: make(chan struct{}, 1)}
-	fd := &feed{what: "secret ns/a"}
-	handle := f.failed(fd)
-	away := errors.New("connection refused")
-	denied := apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "a", errors.New("no"))
-	for _, err := range []error{away, away, denied, denied, apierrors.NewResourceExpired("old"), away} {
-		handle(context.Background(), nil, err)
-	}
-	if log.count("cannot be read for now") != 2 || log.count("not allowed to read") != 1 || !fd.refused.Load() {
-		t.Errorf("told as %s", log.text.String())
-	}
-	if len(f.changed) != 1 {
-		t.Error("that it may not be read changes nothing")
-	}
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
-	handle(ended, nil, denied)
-	if log.count("not allowed to read") != 1 {
-		t.Error("told after the end")
 	}
 }
 

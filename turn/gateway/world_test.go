@@ -271,8 +271,13 @@ const installationSecret = "of the installation"
 // start runs a pod until end is called or the test is over.
 func (w *world) start(identity string) pod {
 	w.t.Helper()
+	return w.startAt(identity, *w.Cluster)
+}
+
+// startAt is start for one that sees the cluster in a way of its own.
+func (w *world) startAt(identity string, own cluster.Cluster) pod {
+	w.t.Helper()
 	log := slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("pod", identity)
-	own := *w.Cluster
 	own.Identity, own.Logger = identity, log
 	f := turn.NewFleet(turn.Config{Logger: log, DrainGrace: time.Minute})
 	applied := new(atomic.Int32)

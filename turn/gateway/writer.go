@@ -16,7 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // draft is what the cluster should look like, and the snapshot that it is of.
@@ -32,7 +33,7 @@ type draft struct {
 // What a draft says of an object that has changed since is not written: the next
 // draft is of the object as it is then.
 type writer struct {
-	client  kubernetes.Interface
+	api     *cluster.API
 	dynamic dynamic.Interface
 	log     *slog.Logger
 	latest  atomic.Pointer[draft]
@@ -42,8 +43,8 @@ type writer struct {
 	refused atomic.Pointer[map[types.NamespacedName]string]
 }
 
-func newWriter(client kubernetes.Interface, dynamic dynamic.Interface, log *slog.Logger, note func()) *writer {
-	return &writer{client: client, dynamic: dynamic, log: log, taken: make(chan struct{}, 1), note: note}
+func newWriter(api *cluster.API, dynamic dynamic.Interface, log *slog.Logger, note func()) *writer {
+	return &writer{api: api, dynamic: dynamic, log: log, taken: make(chan struct{}, 1), note: note}
 }
 
 // refusals are Services that the API server did not take last time, and why. It

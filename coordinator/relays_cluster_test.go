@@ -30,7 +30,7 @@ func TestAddressOfTheLoadBalancer(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := start(t, func(c *Config) {
-		c.Relays = discovery.NewTurn(discovery.TurnConfig{Client: cluster.Client, Namespace: cluster.Namespace, Service: "turn", Pods: "app=turn"})
+		c.Relays = discovery.NewTurn(discovery.TurnConfig{API: cluster.API, Namespace: cluster.Namespace, Service: "turn", Pods: "app=turn"})
 	})
 	await := func(want string) {
 		t.Helper()

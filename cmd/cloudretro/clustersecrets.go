@@ -130,7 +130,7 @@ func (h *house) rotate(lines []string) {
 // tokens is what checks the tokens of workers.
 func (h *house) tokens() (*identity.Verifier, error) {
 	return identity.New(identity.Config{
-		Client: h.cluster.Client, Namespace: h.cluster.Namespace,
+		API: h.cluster.API, Namespace: h.cluster.Namespace,
 		ServiceAccount: h.cfg.Kubernetes.Token.ServiceAccount, Audience: h.cfg.Kubernetes.Token.Audience,
 		Logger: h.log.With("part", "tokens"),
 	})

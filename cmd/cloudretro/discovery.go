@@ -42,7 +42,7 @@ func (h *house) gateCoordinators() []string {
 // slices is what the discovery of a Service takes.
 func (h *house) slices(service, port string) discovery.SlicesConfig {
 	return discovery.SlicesConfig{
-		Client: h.cluster.Client, Namespace: h.cluster.Namespace, Service: service, Port: port,
+		API: h.cluster.API, Namespace: h.cluster.Namespace, Service: service, Port: port,
 		Logger: h.log.With("part", "discovery"),
 	}
 }
@@ -50,7 +50,7 @@ func (h *house) slices(service, port string) discovery.SlicesConfig {
 // turnService is where pages find the gates of the cluster.
 func (h *house) turnService() *discovery.Turn {
 	return discovery.NewTurn(discovery.TurnConfig{
-		Client: h.cluster.Client, Namespace: h.cluster.Namespace, Service: h.cfg.Kubernetes.TurnService, Pods: gatePods,
+		API: h.cluster.API, Namespace: h.cluster.Namespace, Service: h.cfg.Kubernetes.TurnService, Pods: gatePods,
 		Logger: h.log.With("part", "discovery"),
 	})
 }

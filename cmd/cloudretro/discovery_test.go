@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/client-go/kubernetes/fake"
-
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/discovery"
 )
@@ -43,10 +41,10 @@ func TestWhomRolesJoinInACluster(t *testing.T) {
 func TestServicesThatAreFollowed(t *testing.T) {
 	h := &house{
 		cfg: defaults(t, "kubernetes.turnService=relay"), log: slog.New(slog.DiscardHandler),
-		cluster: &cluster.Cluster{Client: fake.NewClientset(), Namespace: "arcade"},
+		cluster: &cluster.Cluster{API: &cluster.API{}, Namespace: "arcade"},
 	}
 	s := h.slices("worker", mediaPort)
-	if s.Namespace != "arcade" || s.Port != "media" || s.Client == nil || s.Logger == nil {
+	if s.Namespace != "arcade" || s.Port != "media" || s.API == nil || s.Logger == nil {
 		t.Errorf("follows %+v", s)
 	}
 	addresses := []string{"a:1", "b:1"}

@@ -3,7 +3,6 @@ package cluster
 import (
 	"fmt"
 	"net/http"
-	"sync"
 
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -14,7 +13,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -40,25 +38,29 @@ type API struct {
 	autoscaling                rest.Interface
 }
 
-// kinds are those of API, made when the first one is.
-var kinds = sync.OnceValue(func() *runtime.Scheme {
+// kinds are those of API.
+func kinds() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
-	metav1.AddToGroupVersion(scheme, optionsVersion)
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, discoveryv1.AddToScheme, coordinationv1.AddToScheme, networkingv1.AddToScheme,
 		authenticationv1.AddToScheme, authorizationv1.AddToScheme, autoscalingv1.AddToScheme, autoscalingv2.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
-			panic(fmt.Sprintf("kinds of Kubernetes: %v", err)) // two kinds of one name: a fault of the build
+			return nil, fmt.Errorf("kinds of Kubernetes: %w", err)
 		}
 	}
-	return scheme
-})
+	return scheme, nil
+}
 
-// NewAPI makes the client of an API server; it asks it for nothing.
+// NewAPI makes the client of an API server; it asks it for nothing. All kinds
+// share a limit of requests, that of cfg if it has one.
 func NewAPI(cfg *rest.Config, client *http.Client) (*API, error) {
+	scheme, err := kinds()
+	if err != nil {
+		return nil, err
+	}
 	cfg = rest.CopyConfig(cfg)
-	cfg.NegotiatedSerializer = serializer.NewCodecFactory(kinds()).WithoutConversion()
+	cfg.NegotiatedSerializer = serializer.NewCodecFactory(scheme).WithoutConversion()
 	if cfg.RateLimiter == nil {
 		cfg.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(requestsPerSecond, requestsAtOnce)
 	}

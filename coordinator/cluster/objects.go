@@ -53,13 +53,11 @@ func listed[T, L any, P interface {
 	return &Listed[P, Q]{objects[T, P](client, resource, namespace), func() Q { return new(L) }}
 }
 
-// optionsVersion is what options are sent as, whatever the group of an object is.
-var optionsVersion = schema.GroupVersion{Version: "v1"}
-
-// all is a request for the objects of a kind.
+// all is a request for the objects of a kind. Options are sent as those of v1,
+// whatever the group of the objects is.
 func (o *Objects[T]) all(r *rest.Request, options runtime.Object) *rest.Request {
 	return r.NamespaceIfScoped(o.namespace, o.namespace != "").Resource(o.resource).
-		SpecificallyVersionedParams(options, metav1.ParameterCodec, optionsVersion)
+		SpecificallyVersionedParams(options, metav1.ParameterCodec, schema.GroupVersion{Version: "v1"})
 }
 
 // one is a request for one of them.

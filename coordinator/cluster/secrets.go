@@ -82,11 +82,11 @@ func (c *Cluster) Secret(ctx context.Context, name string, create bool) ([]strin
 func (c *Cluster) secret(ctx context.Context, name string, create bool) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, secretRequest)
 	defer cancel()
-	found, err := c.Client.CoreV1().Secrets(c.Namespace).Get(ctx, name, metav1.GetOptions{})
+	found, err := c.API.Secrets(c.Namespace).Get(ctx, name, metav1.GetOptions{})
 	verb := "get"
 	if create && apierrors.IsNotFound(err) {
 		verb = "create"
-		found, err = c.Client.CoreV1().Secrets(c.Namespace).Create(ctx, newSecret(name), metav1.CreateOptions{})
+		found, err = c.API.Secrets(c.Namespace).Create(ctx, newSecret(name), metav1.CreateOptions{})
 		if err == nil {
 			c.Logger.Info("Secret made", "secret", name, "namespace", c.Namespace)
 		}
@@ -183,7 +183,7 @@ func parseLines(text string) ([]string, error) {
 // It needs the rights to list and watch the Secret by its name.
 func (c *Cluster) WatchSecret(ctx context.Context, name string, take func([]string)) error {
 	log := c.Logger.With("secret", name, "namespace", c.Namespace)
-	informer := Informer(c.Client, c.Client.CoreV1().Secrets(c.Namespace), &corev1.Secret{}, log, func(o *metav1.ListOptions) {
+	informer := Informer(c.API, c.API.Secrets(c.Namespace), &corev1.Secret{}, log, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 	})
 	var last []string

@@ -19,7 +19,7 @@ const (
 // autoscalers says whether they can work.
 func (r *run) autoscalers(ctx context.Context) error {
 	list, err := ask(ctx, r, func(ctx context.Context) (*autoscalingv2.HorizontalPodAutoscalerList, error) {
-		return r.Cluster.Client.AutoscalingV2().HorizontalPodAutoscalers(r.namespace).List(ctx, metav1.ListOptions{Limit: limit})
+		return r.Cluster.API.HorizontalPodAutoscalers(r.namespace).List(ctx, metav1.ListOptions{Limit: limit})
 	})
 	if err != nil {
 		r.trouble("autoscaling", "list horizontalpodautoscalers", err)
@@ -76,7 +76,7 @@ func using(list []autoscalingv2.HorizontalPodAutoscaler, kind autoscalingv2.Metr
 // network says what is known of NetworkPolicies.
 func (r *run) network(ctx context.Context) error {
 	list, err := ask(ctx, r, func(ctx context.Context) (*networkingv1.NetworkPolicyList, error) {
-		return r.Cluster.Client.NetworkingV1().NetworkPolicies(r.namespace).List(ctx, metav1.ListOptions{Limit: limit})
+		return r.Cluster.API.NetworkPolicies(r.namespace).List(ctx, metav1.ListOptions{Limit: limit})
 	})
 	switch {
 	case err != nil:

@@ -159,7 +159,7 @@ func ask[T any](ctx context.Context, r *run, request func(context.Context) (T, e
 // known is what the API server says of itself at a path.
 func known[T any](ctx context.Context, r *run, path string) (*T, error) {
 	body, err := ask(ctx, r, func(ctx context.Context) ([]byte, error) {
-		return r.Cluster.Client.Discovery().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx).Raw()
+		return r.Cluster.API.REST().Get().AbsPath(path).SetHeader("Accept", "application/json").Do(ctx).Raw()
 	})
 	if err != nil {
 		return nil, err

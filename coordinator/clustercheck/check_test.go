@@ -14,7 +14,6 @@ import (
 	"go.uber.org/goleak"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -188,7 +187,7 @@ func TestFewRights(t *testing.T) {
 	if nobody.HTTP, err = rest.HTTPClientFor(nobody.REST); err != nil {
 		t.Fatal(err)
 	}
-	if nobody.Client, err = kubernetes.NewForConfigAndClient(nobody.REST, nobody.HTTP); err != nil {
+	if nobody.API, err = cluster.NewAPI(nobody.REST, nobody.HTTP); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = nobody.Close() })

@@ -20,7 +20,7 @@ const (
 // config reads the installation's configuration; what follows goes by it.
 func (r *run) config(ctx context.Context) error {
 	found, err := ask(ctx, r, func(ctx context.Context) (*corev1.ConfigMap, error) {
-		return r.Cluster.Client.CoreV1().ConfigMaps(r.namespace).Get(ctx, configMap, metav1.GetOptions{})
+		return r.Cluster.API.ConfigMaps(r.namespace).Get(ctx, configMap, metav1.GetOptions{})
 	})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -57,7 +57,7 @@ func (r *run) secrets(ctx context.Context) error {
 	well := 0
 	for _, name := range []string{cluster.SecretWorker, cluster.SecretTURN, cluster.SecretSession} {
 		_, err := ask(ctx, r, func(ctx context.Context) (*corev1.Secret, error) {
-			return r.Cluster.Client.CoreV1().Secrets(r.namespace).Get(ctx, name, metav1.GetOptions{})
+			return r.Cluster.API.Secrets(r.namespace).Get(ctx, name, metav1.GetOptions{})
 		})
 		switch {
 		case apierrors.IsForbidden(err):

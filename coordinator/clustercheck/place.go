@@ -69,7 +69,7 @@ func (r *run) place(ctx context.Context) error {
 		r.namespace = r.search(ctx)
 	}
 	found, err := ask(ctx, r, func(ctx context.Context) (*corev1.Namespace, error) {
-		return r.Cluster.Client.CoreV1().Namespaces().Get(ctx, r.namespace, metav1.GetOptions{})
+		return r.Cluster.API.Namespaces().Get(ctx, r.namespace, metav1.GetOptions{})
 	})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -100,7 +100,7 @@ func (r *run) place(ctx context.Context) error {
 // is none there and there is one elsewhere.
 func (r *run) search(ctx context.Context) string {
 	list, err := ask(ctx, r, func(ctx context.Context) (list []string, err error) {
-		deployments, err := r.Cluster.Client.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
+		deployments, err := r.Cluster.API.Deployments(metav1.NamespaceAll).List(ctx, metav1.ListOptions{
 			LabelSelector: "app.kubernetes.io/name=cloudretro,app.kubernetes.io/component=coordinator", Limit: limit,
 		})
 		if err == nil {

@@ -25,7 +25,7 @@ const applyRemedy = "kubectl apply -k deploy/kubernetes, or one of its overlays"
 func (r *run) deployments(ctx context.Context) error {
 	for _, name := range []string{coordinator, r.workers(), turn} {
 		d, err := ask(ctx, r, func(ctx context.Context) (*appsv1.Deployment, error) {
-			return r.Cluster.Client.AppsV1().Deployments(r.namespace).Get(ctx, name, metav1.GetOptions{})
+			return r.Cluster.API.Deployments(r.namespace).Get(ctx, name, metav1.GetOptions{})
 		})
 		switch {
 		case apierrors.IsNotFound(err) && name == turn:
@@ -110,7 +110,7 @@ func (r *run) pods(ctx context.Context, d *appsv1.Deployment) []fault {
 		return nil // the API server takes none such
 	}
 	pods, err := ask(ctx, r, func(ctx context.Context) (*corev1.PodList, error) {
-		return r.Cluster.Client.CoreV1().Pods(r.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String(), Limit: limit})
+		return r.Cluster.API.Pods(r.namespace).List(ctx, metav1.ListOptions{LabelSelector: selector.String(), Limit: limit})
 	})
 	if err != nil {
 		r.trouble(d.Name, "list pods", err)

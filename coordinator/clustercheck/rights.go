@@ -76,7 +76,7 @@ func (r *run) needs(account string) (needed, refused []right) {
 func (r *run) rights(ctx context.Context) error {
 	for _, account := range []string{coordinator, worker, turn} {
 		_, err := ask(ctx, r, func(ctx context.Context) (*corev1.ServiceAccount, error) {
-			return r.Cluster.Client.CoreV1().ServiceAccounts(r.namespace).Get(ctx, account, metav1.GetOptions{})
+			return r.Cluster.API.ServiceAccounts(r.namespace).Get(ctx, account, metav1.GetOptions{})
 		})
 		if apierrors.IsNotFound(err) {
 			if account != turn {
@@ -133,7 +133,7 @@ func (r *run) may(ctx context.Context, account string, one right) (bool, error) 
 	user, groups := r.subject(account)
 	resource, sub, _ := strings.Cut(one.resource, "/")
 	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.LocalSubjectAccessReview, error) {
-		return r.Cluster.Client.AuthorizationV1().LocalSubjectAccessReviews(r.namespace).Create(ctx, &authorizationv1.LocalSubjectAccessReview{
+		return r.Cluster.API.LocalSubjectAccessReviews(r.namespace).Create(ctx, &authorizationv1.LocalSubjectAccessReview{
 			ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace},
 			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
 				Namespace: r.namespace, Verb: one.verb, Group: one.group, Resource: resource, Subresource: sub, Name: one.name,
@@ -154,7 +154,7 @@ func (r *run) reviews(ctx context.Context) error {
 	}
 	user, groups := r.subject(coordinator)
 	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.SubjectAccessReview, error) {
-		return r.Cluster.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
+		return r.Cluster.API.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
 				Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews",
 			}},

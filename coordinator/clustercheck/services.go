@@ -22,7 +22,7 @@ const pendingRemedy = "install a load balancer controller (a cloud has one; else
 // service reads one; nil if there is none to look at.
 func (r *run) service(ctx context.Context, finding, name string) *corev1.Service {
 	s, err := ask(ctx, r, func(ctx context.Context) (*corev1.Service, error) {
-		return r.Cluster.Client.CoreV1().Services(r.namespace).Get(ctx, name, metav1.GetOptions{})
+		return r.Cluster.API.Services(r.namespace).Get(ctx, name, metav1.GetOptions{})
 	})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -109,7 +109,7 @@ func pageURL(host string, port int32) string {
 func (r *run) nodes(ctx context.Context) []string {
 	const few = 3
 	list, err := ask(ctx, r, func(ctx context.Context) (*corev1.NodeList, error) {
-		return r.Cluster.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{Limit: limit})
+		return r.Cluster.API.Nodes().List(ctx, metav1.ListOptions{Limit: limit})
 	})
 	if err != nil {
 		return nil // who may not know nodes is told of any
@@ -134,7 +134,7 @@ func (r *run) relay(ctx context.Context) error {
 		return nil
 	}
 	s, err := ask(ctx, r, func(ctx context.Context) (*corev1.Service, error) {
-		return r.Cluster.Client.CoreV1().Services(r.namespace).Get(ctx, r.Settings.TurnService, metav1.GetOptions{})
+		return r.Cluster.API.Services(r.namespace).Get(ctx, r.Settings.TurnService, metav1.GetOptions{})
 	})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -164,7 +164,7 @@ func (r *run) relayURLs(ctx context.Context) []string {
 	defer cancel()
 	var found []string
 	discovery.NewTurn(discovery.TurnConfig{
-		Client: r.Cluster.Client, Namespace: r.namespace, Service: r.Settings.TurnService,
+		API: r.Cluster.API, Namespace: r.namespace, Service: r.Settings.TurnService,
 		Pods: "app.kubernetes.io/component=" + turn,
 	}).Watch(ctx, func(urls []string) {
 		found = urls
@@ -187,7 +187,7 @@ func (r *run) slices(ctx context.Context) error {
 func (r *run) endpoints(ctx context.Context, service, port, otherwise string) {
 	name := "endpoints"
 	list, err := ask(ctx, r, func(ctx context.Context) (*discoveryv1.EndpointSliceList, error) {
-		return r.Cluster.Client.DiscoveryV1().EndpointSlices(r.namespace).List(ctx, metav1.ListOptions{
+		return r.Cluster.API.EndpointSlices(r.namespace).List(ctx, metav1.ListOptions{
 			LabelSelector: discoveryv1.LabelServiceName + "=" + service, Limit: limit,
 		})
 	})

@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -31,7 +30,7 @@ type cable struct {
 }
 
 // plug makes one, and a client whose way leads through it.
-func plug(t *testing.T, c *cluster.Cluster) (*cable, kubernetes.Interface) {
+func plug(t *testing.T, c *cluster.Cluster) (*cable, *cluster.API) {
 	t.Helper()
 	server, err := url.Parse(c.REST.Host)
 	if err != nil {

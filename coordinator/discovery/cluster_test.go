@@ -86,9 +86,9 @@ func (s *sets) quiet() {
 	}
 }
 
-func coordinators(t *testing.T, client kubernetes.Interface, namespace string) *sets {
+func coordinators(t *testing.T, api *cluster.API, namespace string) *sets {
 	t.Helper()
-	c := discovery.NewCoordinators(discovery.SlicesConfig{Client: client, Namespace: namespace, Service: "coordinator", Port: "http"})
+	c := discovery.NewCoordinators(discovery.SlicesConfig{API: api, Namespace: namespace, Service: "coordinator", Port: "http"})
 	return follow(t, func(ctx context.Context, update func([]string)) {
 		c.Watch(ctx, func(set []discovery.Endpoint) {
 			urls := []string{}
@@ -100,21 +100,24 @@ func coordinators(t *testing.T, client kubernetes.Interface, namespace string) *
 	})
 }
 
-func workers(t *testing.T, client kubernetes.Interface, namespace string) *sets {
+func workers(t *testing.T, api *cluster.API, namespace string) *sets {
 	t.Helper()
 	return follow[[]netip.AddrPort](t, discovery.NewWorkers(discovery.SlicesConfig{
-		Client: client, Namespace: namespace, Service: "worker", Port: "media",
+		API: api, Namespace: namespace, Service: "worker", Port: "media",
 	}).Watch)
 }
 
 // place is a namespace of a cluster, of which objects are made.
 type place struct {
 	*testing.T
-	client    kubernetes.Interface
+	client    kubernetes.Interface // of all kinds
+	api       *cluster.API
 	namespace string
 }
 
-func placeOf(t *testing.T, c *cluster.Cluster) place { return place{t, c.Client, c.Namespace} }
+func placeOf(t *testing.T, c *cluster.Cluster) place {
+	return place{t, clustertest.Clientset(c), c.API, c.Namespace}
+}
 
 func (p place) must(err error) {
 	p.Helper()
@@ -154,7 +157,7 @@ func (p place) slice(name, service string, kind discoveryv1.AddressType, endpoin
 
 func TestSlicesOfACluster(t *testing.T) {
 	p := placeOf(t, clustertest.Connect(t))
-	c, w := coordinators(t, p.client, p.namespace), workers(t, p.client, p.namespace)
+	c, w := coordinators(t, p.api, p.namespace), workers(t, p.api, p.namespace)
 	if got := c.next() + w.next(); got != "" {
 		t.Errorf("found %q in an empty namespace", got)
 	}
@@ -182,12 +185,12 @@ func TestSlicesOfACluster(t *testing.T) {
 // What is of another installation, or Service, is not there.
 func TestNamespacesDoNotSeeEachOther(t *testing.T) {
 	c := clustertest.Connect(t)
-	one, two := placeOf(t, c), place{t, c.Client, clustertest.Namespace(t, c)}
+	one, two := placeOf(t, c), place{t, clustertest.Clientset(c), c.API, clustertest.Namespace(t, c)}
 	const v4 = discoveryv1.AddressTypeIPv4
 	one.slice("c", "coordinator", v4, "RS 10.1.0.1")
 	one.slice("other", "worker", v4, "RS 10.1.0.9")
 	two.slice("c", "coordinator", v4, "RS 10.2.0.1")
-	first, second := coordinators(t, c.Client, one.namespace), coordinators(t, c.Client, two.namespace)
+	first, second := coordinators(t, c.API, one.namespace), coordinators(t, c.API, two.namespace)
 	if a, b := first.next(), second.next(); a != "ws://10.1.0.1:8000" || b != "ws://10.2.0.1:8000" {
 		t.Errorf("found %q and %q", a, b)
 	}
@@ -245,16 +248,16 @@ func at(host string, udp, tcp int32) string {
 	return fmt.Sprintf("turn:%s:%d?transport=udp turn:%s:%d?transport=tcp", host, udp, host, tcp)
 }
 
-func relays(t *testing.T, client kubernetes.Interface, namespace string, log *slog.Logger) *sets {
+func relays(t *testing.T, api *cluster.API, namespace string, log *slog.Logger) *sets {
 	t.Helper()
 	return follow[[]string](t, discovery.NewTurn(discovery.TurnConfig{
-		Client: client, Namespace: namespace, Service: "turn", Pods: "app", Logger: log,
+		API: api, Namespace: namespace, Service: "turn", Pods: "app", Logger: log,
 	}).Watch)
 }
 
 func TestGatesOfACluster(t *testing.T) {
 	p := placeOf(t, clustertest.Connect(t))
-	r := relays(t, p.client, p.namespace, nil)
+	r := relays(t, p.api, p.namespace, nil)
 	if got := r.next(); got != "" {
 		t.Errorf("found %q in an empty namespace", got)
 	}
@@ -283,7 +286,7 @@ func TestGatesOfACluster(t *testing.T) {
 }
 
 // as is a client of the service account "default", which has these rights.
-func (p place) as(c *cluster.Cluster, rules ...rbacv1.PolicyRule) kubernetes.Interface {
+func (p place) as(c *cluster.Cluster, rules ...rbacv1.PolicyRule) *cluster.API {
 	p.Helper()
 	_, err := clustertest.Clientset(c).RbacV1().Roles(p.namespace).Create(p.Context(),
 		&rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Name: "test"}, Rules: rules}, metav1.CreateOptions{})
@@ -299,14 +302,14 @@ func (p place) as(c *cluster.Cluster, rules ...rbacv1.PolicyRule) kubernetes.Int
 }
 
 // clientOf is a client that is closed after the test.
-func clientOf(t *testing.T, cfg *rest.Config) kubernetes.Interface {
+func clientOf(t *testing.T, cfg *rest.Config) *cluster.API {
 	t.Helper()
 	http, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(http.Transport) })
-	client, err := kubernetes.NewForConfigAndClient(cfg, http)
+	client, err := cluster.NewAPI(cfg, http)
 	if err != nil {
 		t.Fatal(err)
 	}

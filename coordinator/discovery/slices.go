@@ -11,17 +11,16 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
-// SlicesConfig is what Coordinators and Workers need: the client, which may list
+// SlicesConfig is what Coordinators and Workers need: a client that may list
 // and watch EndpointSlices of the namespace, and what to look for.
 type SlicesConfig struct {
-	Client kubernetes.Interface
+	API *cluster.API
 	// Namespace and Service whose EndpointSlices are followed, and the name of
 	// its port.
 	Namespace, Service, Port string
@@ -43,7 +42,7 @@ func (cfg SlicesConfig) String() string { return "Service " + cfg.Namespace + "/
 // (https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#ownership).
 func (cfg SlicesConfig) informer() cache.SharedIndexInformer {
 	selector := labels.Set{discoveryv1.LabelServiceName: cfg.Service}.String()
-	return cluster.Informer(cfg.Client, cfg.Client.DiscoveryV1().EndpointSlices(cfg.Namespace), &discoveryv1.EndpointSlice{}, cfg.Logger,
+	return cluster.Informer(cfg.API, cfg.API.EndpointSlices(cfg.Namespace), &discoveryv1.EndpointSlice{}, cfg.Logger,
 		func(o *metav1.ListOptions) { o.LabelSelector = selector })
 }
 

@@ -11,16 +11,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/kubernetes"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // TurnConfig is what Turn needs.
 type TurnConfig struct {
-	// Client may list and watch the Service, and the pods of the namespace. If it
-	// may get Nodes, their external addresses are preferred.
-	Client kubernetes.Interface
+	// API may list and watch the Service, and the pods of the namespace. If it may
+	// get Nodes, their external addresses are preferred.
+	API *cluster.API
 	// Namespace and Service of the gates.
 	Namespace, Service string
 	// Pods is the label selector of the gates' pods, "" = those that the Service
@@ -56,14 +55,14 @@ const nodePatience = 2 * time.Second
 // ctx ends. While the server is away the last ones stay. It returns after its
 // last goroutine ended.
 func (t *Turn) Watch(ctx context.Context, update func(urls []string)) {
-	api := t.cfg.Client.CoreV1()
-	services := cluster.Informer(t.cfg.Client, api.Services(t.cfg.Namespace), &corev1.Service{}, t.cfg.Logger, func(o *metav1.ListOptions) {
+	api := t.cfg.API
+	services := cluster.Informer(api, api.Services(t.cfg.Namespace), &corev1.Service{}, t.cfg.Logger, func(o *metav1.ListOptions) {
 		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, t.cfg.Service).String()
 	})
-	pods := cluster.Informer(t.cfg.Client, api.Pods(t.cfg.Namespace), &corev1.Pod{}, t.cfg.Logger, func(o *metav1.ListOptions) {
+	pods := cluster.Informer(api, api.Pods(t.cfg.Namespace), &corev1.Pod{}, t.cfg.Logger, func(o *metav1.ListOptions) {
 		o.LabelSelector = t.cfg.Pods
 	})
-	nodes := nodes{client: t.cfg.Client, log: t.cfg.Logger, external: map[string][]netip.Addr{}}
+	nodes := nodes{api: api, log: t.cfg.Logger, external: map[string][]netip.Addr{}}
 	var last, refused []string
 	first := true
 	follow(ctx, func() {
@@ -86,7 +85,7 @@ func (t *Turn) Watch(ctx context.Context, update func(urls []string)) {
 
 // nodes knows external addresses of nodes, where it may.
 type nodes struct {
-	client   kubernetes.Interface
+	api      *cluster.API
 	log      *slog.Logger
 	denied   bool
 	external map[string][]netip.Addr // by node, of those that have any
@@ -114,7 +113,7 @@ func (n *nodes) read(ctx context.Context, name string) []netip.Addr {
 	}
 	ctx, cancel := context.WithTimeout(ctx, nodePatience)
 	defer cancel()
-	node, err := n.client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+	node, err := n.api.Nodes().Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsForbidden(err):
 		n.denied = true

@@ -46,7 +46,7 @@ func bound(p *corev1.Pod, audience string) func(*authentication.TokenRequestSpec
 
 func of(t *testing.T, c *cluster.Cluster, as *cluster.Cluster) *Verifier {
 	t.Helper()
-	v, err := New(Config{Client: as.Client, Namespace: c.Namespace, ServiceAccount: "worker", Audience: "cloudretro"})
+	v, err := New(Config{API: as.API, Namespace: c.Namespace, ServiceAccount: "worker", Audience: "cloudretro"})
 	if err != nil {
 		t.Fatal(err)
 	}

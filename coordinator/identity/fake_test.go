@@ -18,8 +18,9 @@ import (
 	"go.uber.org/goleak"
 	authentication "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -132,11 +133,11 @@ func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func (s *server) verifier(t testing.TB) (*Verifier, *clock) {
 	t.Helper()
-	client, err := kubernetes.NewForConfig(&rest.Config{Host: s.URL, QPS: -1, ContentConfig: rest.ContentConfig{ContentType: "application/json"}})
+	client, err := cluster.NewAPI(&rest.Config{Host: s.URL}, http.DefaultClient)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := New(Config{Client: client, Namespace: "arcade", ServiceAccount: "worker", Audience: "cloudretro"})
+	v, err := New(Config{API: client, Namespace: "arcade", ServiceAccount: "worker", Audience: "cloudretro"})
 	if err != nil {
 		t.Fatal(err)
 	}

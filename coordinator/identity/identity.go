@@ -18,13 +18,14 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/kubernetes"
+
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // Config says whose tokens are taken.
 type Config struct {
-	// Client of the API server that signs them. Required.
-	Client kubernetes.Interface
+	// API server that signs them. Required.
+	API *cluster.API
 	// Namespace and ServiceAccount are whose tokens they must be, Audience whom
 	// they must be meant for. Required.
 	Namespace, ServiceAccount, Audience string
@@ -60,15 +61,15 @@ func New(cfg Config) (*Verifier, error) {
 			return nil, fmt.Errorf("identity: no %s", name)
 		}
 	}
-	if cfg.Client == nil {
+	if cfg.API == nil {
 		return nil, errors.New("identity: no client of a cluster")
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	v := &Verifier{cfg: cfg, now: time.Now, seen: newCache()}
-	v.keys = newKeys(cfg.Client.Discovery().RESTClient(), cfg.Logger)
-	v.reviews = newReviews(cfg.Client.AuthenticationV1().TokenReviews(), cfg.Audience, v.subject(), cfg.Logger)
+	v.keys = newKeys(cfg.API.REST(), cfg.Logger)
+	v.reviews = newReviews(cfg.API.TokenReviews(), cfg.Audience, v.subject(), cfg.Logger)
 	return v, nil
 }
 

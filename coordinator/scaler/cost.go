@@ -118,7 +118,7 @@ func (r *round) mark(ctx context.Context, pod *corev1.Pod, want marks) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, request)
 	defer cancel()
-	_, err = r.cluster.Client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, data, metav1.PatchOptions{})
+	_, err = r.cluster.API.Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, data, metav1.PatchOptions{})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}

@@ -102,7 +102,7 @@ func (r *round) look(ctx context.Context, now time.Time) (*autoscalingv1.Scale, 
 	ctx, cancel := context.WithTimeout(ctx, request)
 	defer cancel()
 	d := &r.scale
-	scale, err := r.cluster.Client.AppsV1().Deployments(r.cluster.Namespace).GetScale(ctx, d.name, metav1.GetOptions{})
+	scale, err := r.cluster.API.Scales(r.cluster.Namespace).Get(ctx, d.name, metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("read the scale of Deployment %s: %w", d.name, err)
 	}
@@ -125,7 +125,7 @@ func (r *round) write(ctx context.Context, scale *autoscalingv1.Scale, decided v
 		return err
 	}
 	scale.Spec.Replicas = int32(decided.replicas)
-	if _, err := r.cluster.Client.AppsV1().Deployments(r.cluster.Namespace).UpdateScale(ctx, r.scale.name, scale, metav1.UpdateOptions{}); err != nil {
+	if _, err := r.cluster.API.Scales(r.cluster.Namespace).Update(ctx, scale, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("scale Deployment %s from %d to %d: %w", r.scale.name, before, decided.replicas, err)
 	}
 	r.note(func(st *Stats) { st.Scaled++ })
@@ -136,7 +136,7 @@ func (r *round) write(ctx context.Context, scale *autoscalingv1.Scale, decided v
 // alone is errForeign if a HorizontalPodAutoscaler scales the same Deployment,
 // and warns of it once. Who may not know of them takes it that there is none.
 func (r *round) alone(ctx context.Context) error {
-	list, err := r.cluster.Client.AutoscalingV1().HorizontalPodAutoscalers(r.cluster.Namespace).List(ctx, metav1.ListOptions{})
+	list, err := r.cluster.API.HorizontalPodAutoscalers(r.cluster.Namespace).List(ctx, metav1.ListOptions{})
 	if apierrors.IsForbidden(err) {
 		return nil
 	}

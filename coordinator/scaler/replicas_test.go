@@ -3,21 +3,23 @@ package scaler
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/fake"
-	ktesting "k8s.io/client-go/testing"
+	clientrest "k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
@@ -30,34 +32,61 @@ type api struct {
 	asked    map[string]int
 }
 
-// answer does what an action asks for, or fails.
-func (a *api) answer(action ktesting.Action) (bool, runtime.Object, error) {
-	what := action.GetVerb() + " " + action.GetResource().Resource
+// RoundTrip does what a request asks for, or fails.
+func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
+	_, object, _ := strings.Cut(r.URL.Path, "/namespaces/arcade/")
+	resource, name, _ := strings.Cut(object, "/")
+	verb := map[string]string{http.MethodGet: "get", http.MethodPut: "update", http.MethodPatch: "patch"}[r.Method]
+	if name == "" {
+		verb = "list"
+	}
+	what := verb + " " + resource
 	a.asked[what]++
-	if err := a.fails[what]; err != nil {
-		return true, nil, err
+	err := a.fails[what]
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return answer(r, int(status.Status().Code), status.Status()), nil
 	}
-	if update, ok := action.(ktesting.UpdateAction); ok && action.GetSubresource() == "scale" {
-		a.replicas = update.GetObject().(*autoscalingv1.Scale).Spec.Replicas
+	if err != nil {
+		return nil, err
 	}
-	if action.GetSubresource() == "scale" {
-		return true, &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: a.replicas}, Status: autoscalingv1.ScaleStatus{Selector: componentLabel + "=" + component}}, nil
+	switch what {
+	case "list horizontalpodautoscalers":
+		return answer(r, http.StatusOK, autoscalingv2.HorizontalPodAutoscalerList{}), nil
+	case "patch pods":
+		return answer(r, http.StatusOK, corev1.Pod{}), nil
+	case "update deployments":
+		var scale autoscalingv1.Scale
+		if err := json.NewDecoder(r.Body).Decode(&scale); err != nil {
+			return nil, err
+		}
+		a.replicas = scale.Spec.Replicas
 	}
-	if action.GetVerb() == "patch" {
-		return true, &corev1.Pod{}, nil
+	return answer(r, http.StatusOK, autoscalingv1.Scale{
+		ObjectMeta: metav1.ObjectMeta{Name: "worker"},
+		Spec:       autoscalingv1.ScaleSpec{Replicas: a.replicas},
+		Status:     autoscalingv1.ScaleStatus{Selector: componentLabel + "=" + component},
+	}), nil
+}
+
+func answer(r *http.Request, status int, body any) *http.Response {
+	data, _ := json.Marshal(body)
+	return &http.Response{
+		StatusCode: status, Request: r, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(data)),
 	}
-	return false, nil, nil
 }
 
 // leading is a scaler that leads, with three places that are to stay free, and
 // its server.
-func leading(workers ...Pod) (*round, *api, *bytes.Buffer) {
+func leading(t *testing.T, workers ...Pod) (*round, *api, *bytes.Buffer) {
+	t.Helper()
 	a := &api{replicas: 1, fails: map[string]error{}, asked: map[string]int{}}
-	client := fake.NewClientset()
-	client.PrependReactor("*", "*", a.answer)
+	client, err := cluster.NewAPI(&clientrest.Config{Host: "http://api"}, &http.Client{Transport: a})
+	if err != nil {
+		t.Fatal(err)
+	}
 	log := &bytes.Buffer{}
 	s := New(Config{
-		Cluster: &cluster.Cluster{Client: client, Namespace: "arcade"}, Workers: func() []Pod { return workers },
+		Cluster: &cluster.Cluster{API: client, Namespace: "arcade"}, Workers: func() []Pod { return workers },
 		Settings: Settings{FreeSeats: 3, Deployment: "worker", MinReplicas: 1, MaxReplicas: 9, ScaleInDelay: time.Minute},
 		Logger:   slog.New(slog.NewTextHandler(log, nil)),
 	})
@@ -77,7 +106,7 @@ var deployments = schema.GroupResource{Group: "apps", Resource: "deployments"}
 // A server that does not scale is left alone for a while, is counted, and is
 // told of once until it does again.
 func TestScaleFails(t *testing.T) {
-	r, a, log := leading(Pod{Name: "w", State: "ready", Places: 1, Free: 1})
+	r, a, log := leading(t, Pod{Name: "w", State: "ready", Places: 1, Free: 1})
 	pods, now := []any{podOf("w", "1")}, time.Now()
 	walk := func(after time.Duration) {
 		now = now.Add(after)
@@ -103,7 +132,7 @@ func TestScaleFails(t *testing.T) {
 
 // Somebody else who was quicker is no failure: what is there now is looked at.
 func TestScaleConflict(t *testing.T) {
-	r, a, log := leading(Pod{Name: "w", State: "ready", Places: 1, Free: 1})
+	r, a, log := leading(t, Pod{Name: "w", State: "ready", Places: 1, Free: 1})
 	pods, now := []any{podOf("w", "1")}, time.Now()
 	a.fails["update deployments"] = apierrors.NewConflict(deployments, "worker", errors.New("changed"))
 	r.walk(t.Context(), now, pods)
@@ -125,7 +154,7 @@ func TestScaleBesideAutoscalersUnknown(t *testing.T) {
 		{apierrors.NewForbidden(deployments, "", errors.New("no role")), 3},
 		{apierrors.NewServiceUnavailable("soon"), 1},
 	} {
-		r, a, _ := leading(Pod{Name: "w", State: "ready", Places: 1, Free: 1})
+		r, a, _ := leading(t, Pod{Name: "w", State: "ready", Places: 1, Free: 1})
 		a.fails[list] = tt.err
 		r.walk(t.Context(), time.Now(), []any{podOf("w", "1")})
 		if a.replicas != tt.want {
@@ -137,7 +166,7 @@ func TestScaleBesideAutoscalersUnknown(t *testing.T) {
 // A pod is written to once a second at the most, one that took its name at once;
 // after a failure the others wait for the next walk.
 func TestAnnotateIsPatient(t *testing.T) {
-	r, a, log := leading(Pod{Name: "v", State: "ready", Rooms: 1}, Pod{Name: "w", State: "ready", Rooms: 1})
+	r, a, log := leading(t, Pod{Name: "v", State: "ready", Rooms: 1}, Pod{Name: "w", State: "ready", Rooms: 1})
 	r.SetSettings(Settings{})
 	now := time.Now()
 	steps := []struct {

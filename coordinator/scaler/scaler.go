@@ -124,8 +124,8 @@ func (s *Scaler) Run(ctx context.Context) error { return s.cluster.Lead(ctx, Lea
 
 // lead does the work until ctx ends.
 func (s *Scaler) lead(ctx context.Context) error {
-	api := s.cluster.Client.CoreV1().Pods(s.cluster.Namespace)
-	pods := cluster.Informer(s.cluster.Client, api, &corev1.Pod{}, s.log.With("pods", component), func(o *metav1.ListOptions) {
+	api := s.cluster.API
+	pods := cluster.Informer(api, api.Pods(s.cluster.Namespace), &corev1.Pod{}, s.log.With("pods", component), func(o *metav1.ListOptions) {
 		o.LabelSelector = labels.Set{componentLabel: component}.String()
 	})
 	_ = pods.SetTransform(slim) // fails only for an informer that runs already

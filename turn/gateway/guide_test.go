@@ -1,10 +1,12 @@
 package gateway
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -216,6 +218,35 @@ func TestAListenerIsServedOnceItsServiceSaysSo(t *testing.T) {
 	play(&r, Translate(r, settings()), "203.0.113.7")
 	expect(t, "gateway", g.Status.Conditions, "Programmed=False Pending")
 	expect(t, "listener", listenerNamed(t, g, "udp-listener").Conditions, "Programmed=False Pending")
+}
+
+// Ports that listeners have just left are taken last.
+func TestPortsThatWereLeft(t *testing.T) {
+	const count = 32
+	var listeners []string
+	for i := range count {
+		listeners = append(listeners, fmt.Sprintf("    - {name: l%d, port: %d, protocol: UDP}", i, 1000+i))
+	}
+	r := snapshot(t, classOf(""), gatewayOf("", "", strings.Join(listeners, "\n")))
+	before := map[uint16]bool{}
+	for _, l := range settle(t, &r).Listeners {
+		before[l.Port] = true
+	}
+	for i := range r.Gateways[0].Spec.Listeners {
+		r.Gateways[0].Spec.Listeners[i].Protocol = "TCP"
+	}
+	s := settings()
+	for _, s.Ports = range []int{s.Ports, count} { // the second time there are no others
+		ports := Translate(r, s).Services[0].Spec.Ports
+		if len(before) != count || len(ports) != count {
+			t.Fatalf("%d ports, then %d", len(before), len(ports))
+		}
+		for _, p := range ports {
+			if s.Ports > count && before[uint16(p.TargetPort.IntVal)] {
+				t.Errorf("port %d was left just now", p.TargetPort.IntVal)
+			}
+		}
+	}
 }
 
 // A listener of another protocol gets another port, for at the old one sessions may

@@ -41,6 +41,7 @@ func (t *translator) allocate() {
 			taken[wish], l.port = true, uint16(wish)
 		}
 	})
+	left := t.recordedPorts()
 	t.eachListener(func(d *door, l *listener) {
 		if l.port != 0 || !l.accepted() || d.problem.some() {
 			return
@@ -53,15 +54,39 @@ func (t *translator) allocate() {
 			}
 			return
 		}
-		// A listener that is gone may still drain at its port, so the search does
-		// not begin with the lowest.
-		for at := start(l.id+" "+l.protocol, count); ; at = (at + 1) % count {
-			if port := t.FirstPort + at; !taken[port] {
-				taken[port], l.port = true, uint16(port)
-				return
+		port := t.free(start(l.id+" "+l.protocol, count), count, taken, left)
+		taken[port], l.port = true, uint16(port)
+	})
+}
+
+// recordedPorts are those of the pods that Services lead to until now.
+func (t *translator) recordedPorts() map[int]bool {
+	all := map[int]bool{}
+	for _, d := range t.order {
+		if d.service != nil {
+			for _, port := range d.service.Spec.Ports {
+				all[int(port.TargetPort.IntVal)] = true
 			}
 		}
-	})
+	}
+	return all
+}
+
+// free is a port that is not taken; there is one. A listener that is gone may
+// still drain at its port, so the search does not begin with the lowest, and the
+// ports that listeners have just left come last.
+func (t *translator) free(first, count int, taken, left map[int]bool) int {
+	found := 0
+	for i := range count {
+		port := t.FirstPort + (first+i)%count
+		if !taken[port] && !left[port] {
+			return port
+		}
+		if !taken[port] && found == 0 {
+			found = port
+		}
+	}
+	return found
 }
 
 // eachListener visits all of them, the older Gateway's first.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -58,7 +57,7 @@ func insist[T any](ctx context.Context, t *trouble, request func() (T, error)) (
 		answer, err := request()
 		switch {
 		case err == nil:
-			t.over()
+			t.Over()
 			return answer, nil
 		case ctx.Err() != nil || !passing(err):
 			return answer, err // as it is: client-go looks at it
@@ -81,19 +80,18 @@ func passing(err error) bool {
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
 }
 
-// trouble logs why an informer hears nothing: once for each kind of reason, not
-// at each attempt, until it is over.
+// trouble logs why an informer hears nothing.
 type trouble struct {
-	log  *slog.Logger
-	said atomic.Pointer[metav1.StatusReason]
+	Trouble
+
+	log *slog.Logger
 }
 
 func (t *trouble) note(ctx context.Context, err error) {
-	if ctx.Err() != nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return // a watch that ended in form, or is too old: it is made again at once
 	}
-	reason := apierrors.ReasonForError(err)
-	if before := t.said.Swap(&reason); before != nil && *before == reason {
+	if !t.New(ctx, err) {
 		return
 	}
 	if apierrors.IsForbidden(err) {
@@ -101,8 +99,6 @@ func (t *trouble) note(ctx context.Context, err error) {
 	}
 	t.log.Warn("cluster cannot be followed; what was known stays", "cause", err)
 }
-
-func (t *trouble) over() { t.said.Store(nil) }
 
 // sleep waits for d, 25 % more or less, so that processes which began together do
 // not go on together; at most until ctx ends.

@@ -84,7 +84,7 @@ func TestTroubleIsSaidOnce(t *testing.T) {
 	for _, err := range []error{syscall.ECONNREFUSED, io.ErrUnexpectedEOF, forbidden, forbidden, io.EOF, apierrors.NewResourceExpired("old"), syscall.ECONNREFUSED} {
 		trouble.note(t.Context(), err)
 	}
-	trouble.over()
+	trouble.Over()
 	trouble.note(t.Context(), syscall.ECONNREFUSED)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

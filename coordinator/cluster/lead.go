@@ -4,16 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
-	"fmt"
-	"log/slog"
+	"sync"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
-	"k8s.io/klog/v2"
 )
 
 // Times of a Lease, those that Kubernetes' own components use. A leader that
@@ -38,137 +30,69 @@ const (
 func (c *Cluster) Lead(ctx context.Context, lease string, run func(context.Context) error) error {
 	unique := make([]byte, 4)
 	_, _ = rand.Read(unique) // never fails
-	l := &lock{
-		Interface: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: c.Namespace, Name: lease},
-			Client:     c.Client.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: c.Identity + "_" + hex.EncodeToString(unique)},
-		},
-		log: c.Logger.With("lease", lease),
+	e := &election{
+		leases: c.API.Leases(c.Namespace), name: lease,
+		identity: c.Identity + "_" + hex.EncodeToString(unique), log: c.Logger.With("lease", lease),
 	}
-	for ctx.Err() == nil {
-		if over, err := l.term(ctx, run); over {
+	for e.win(ctx) {
+		if over, err := e.term(ctx, run); over {
 			return err
 		}
 	}
 	return nil
 }
 
-// lock is a Lease whose requests take a bounded time and which knows whether the
-// API server answers. It belongs to the goroutine of Lead.
-type lock struct {
-	resourcelock.Interface
-	log  *slog.Logger
-	held bool // written with our name since the term began
-	away bool // the last request failed
+// win waits until the Lease is ours, false if ctx ended before.
+func (e *election) win(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		if e.try(ctx) {
+			return true
+		}
+		sleep(ctx, retryPeriod)
+	}
+	return false
 }
 
-// term stands for election once and, if it wins, runs until the Lease is lost,
-// which is no reason to give up: over is false then.
-func (l *lock) term(ctx context.Context, run func(context.Context) error) (over bool, err error) {
-	// What the elector has to say is said by us, and once. It goes on renewing
-	// while run ends: it has a context of its own.
-	elect, stop := context.WithCancel(klog.NewContext(context.WithoutCancel(ctx), klog.Logger{}))
-	defer stop()
-	beforehand := context.AfterFunc(ctx, stop) // as long as it does not lead
-	done := make(chan struct{})
-	started := func(led context.Context) {
-		defer close(done)
-		defer stop()
-		if !beforehand() {
-			over = true // ctx ended just now
-			return
-		}
-		led, end := context.WithCancel(led)
-		defer end()
-		defer context.AfterFunc(ctx, end)()
-		l.log.Info("this process leads")
-		err = run(led)
-		over = led.Err() == nil || ctx.Err() != nil
-		l.log.Info("this process leads no more")
+// term runs until the Lease that was won is lost, which is no reason to give up:
+// over is false then.
+func (e *election) term(ctx context.Context, run func(context.Context) error) (over bool, err error) {
+	if ctx.Err() != nil { // just now
+		e.release()
+		return true, nil
 	}
-	elector, cause := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Lock: l, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
-		Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: started, OnStoppedLeading: func() {}},
-	})
-	if cause != nil {
-		return true, fmt.Errorf("lead: %w", cause)
-	}
-	l.held = false
-	elector.Run(elect)
-	if !l.held {
-		return ctx.Err() != nil, nil
-	}
-	<-done
-	l.release()
+	led, end := context.WithCancel(ctx)
+	defer end()
+	ended, stop := context.WithCancel(context.WithoutCancel(ctx)) // it is held while run ends
+	var renewals sync.WaitGroup
+	renewals.Go(func() { e.hold(ended, end) })
+	e.log.Info("this process leads")
+	err = run(led)
+	over = led.Err() == nil || ctx.Err() != nil
+	e.log.Info("this process leads no more")
+	stop()
+	renewals.Wait()
+	e.release()
 	if !over && err != nil {
-		l.log.Warn("ended badly when the lease was lost", "cause", err)
+		e.log.Warn("ended badly when the lease was lost", "cause", err)
 	}
 	return over, err
 }
 
-// release lets another one lead at once. The elector's own way (ReleaseOnCancel)
-// does so before run has returned.
-func (l *lock) release() {
-	if l.away {
-		return // it ends by itself soon
+// hold renews the Lease until ctx ends or another process has it, and calls lost
+// when it is not ours any more, or may soon be another's. It goes on then: as long
+// as run has not returned nobody else should lead, if that can be helped.
+func (e *election) hold(ctx context.Context, lost func()) {
+	last := time.AfterFunc(e.patience(), lost)
+	defer last.Stop()
+	for {
+		if sleep(ctx, retryPeriod); ctx.Err() != nil {
+			return
+		}
+		if e.try(ctx) {
+			last.Reset(e.patience())
+		} else if !e.ours() {
+			lost()
+			return
+		}
 	}
-	ctx := context.Background()
-	record, _, err := l.Get(ctx)
-	if err != nil || record.HolderIdentity != l.Identity() {
-		return
-	}
-	record.HolderIdentity, record.LeaseDurationSeconds = "", 1
-	_ = l.Update(ctx, *record) // has said what failed
-}
-
-// Get implements resourcelock.Interface.
-func (l *lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
-	limited, cancel := context.WithTimeout(ctx, leaseRequest)
-	defer cancel()
-	record, raw, err := l.Interface.Get(limited)
-	l.answered(ctx, err)
-	return record, raw, err
-}
-
-// Create implements resourcelock.Interface.
-func (l *lock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	limited, cancel := context.WithTimeout(ctx, leaseRequest)
-	defer cancel()
-	err := l.Interface.Create(limited, record)
-	l.held = l.held || err == nil
-	l.answered(ctx, err)
-	return err
-}
-
-// Update implements resourcelock.Interface.
-func (l *lock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	limited, cancel := context.WithTimeout(ctx, leaseRequest)
-	defer cancel()
-	err := l.Interface.Update(limited, record)
-	l.held = l.held || err == nil
-	l.answered(ctx, err)
-	return err
-}
-
-// answered notes whether the API server did what it was asked for while ctx went
-// on. That another process was quicker is no failure.
-func (l *lock) answered(ctx context.Context, err error) {
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return // the answer was not waited for
-	}
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		err = nil
-	}
-	switch away := err != nil; {
-	case away == l.away:
-		return
-	case away && apierrors.IsForbidden(err):
-		l.log.Warn("may not take part in the election; give the service account get, create and update on leases", "cause", err)
-	case away:
-		l.log.Warn("the API server does not answer; tried again until it does", "cause", err)
-	default:
-		l.log.Info("the API server answers again")
-	}
-	l.away = err != nil
 }

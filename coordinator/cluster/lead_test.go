@@ -18,7 +18,6 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -168,13 +167,11 @@ func (l *leases) connect(t *testing.T, log io.Writer, broken *atomic.Bool) *clus
 		}
 		return l.RoundTrip(r)
 	})
-	client, err := kubernetes.NewForConfigAndClient(&rest.Config{
-		Host: "http://api", ContentConfig: rest.ContentConfig{ContentType: "application/json"},
-	}, &http.Client{Transport: way})
+	api, err := cluster.NewAPI(&rest.Config{Host: "http://api"}, &http.Client{Transport: way})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster.Cluster{Client: client, Namespace: "n", Identity: "i", Logger: slog.New(slog.NewTextHandler(log, nil))}
+	return &cluster.Cluster{API: api, Namespace: "n", Identity: "i", Logger: slog.New(slog.NewTextHandler(log, nil))}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

@@ -94,7 +94,7 @@ func (r *round) annotate(ctx context.Context, now time.Time, pods []*corev1.Pod,
 		}
 		err := r.mark(ctx, pod, want)
 		there[pod.Name] = patched{pod.UID, now}
-		if r.marks.answered(ctx, "annotations of a pod cannot be written; give the service account patch on pods", err); err != nil {
+		if r.answered(ctx, &r.marks, "annotations of a pod cannot be written; give the service account patch on pods", err); err != nil {
 			r.carry(there, pods[i+1:])
 			return // the next ones would fail as well, and each may take its time
 		}

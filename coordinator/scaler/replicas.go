@@ -66,7 +66,7 @@ func (r *round) keepFree(ctx context.Context, now time.Time, pods []*corev1.Pod,
 		d.not = now.Add(pause)
 		r.note(func(st *Stats) { st.Failed++ })
 	}
-	r.scales.answered(ctx, "the Deployment of the workers is not scaled", err)
+	r.answered(ctx, &r.scales, "the Deployment of the workers is not scaled", err)
 }
 
 // adjust decides by what is known of the Deployment and, if that is to change,

@@ -201,12 +201,11 @@ func TestAnnotateIsPatient(t *testing.T) {
 
 // What fails since the term is over is nobody's business.
 func TestTroubleAfterTheEnd(t *testing.T) {
-	log := &bytes.Buffer{}
-	trouble := trouble{log: slog.New(slog.NewTextHandler(log, nil))}
+	r, _, log := leading(t)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	trouble.answered(ended, "x", ended.Err())
-	trouble.answered(t.Context(), "x", nil)
+	r.answered(ended, &r.marks, "x", ended.Err())
+	r.answered(t.Context(), &r.marks, "x", nil)
 	if log.Len() != 0 {
 		t.Errorf("said:\n%s", log)
 	}

@@ -171,15 +171,23 @@ func slim(object any) (any, error) {
 type round struct {
 	*Scaler
 	patched map[string]patched // by name of the pod
-	marks   trouble            // of annotations
-	scales  trouble
+	marks   cluster.Trouble    // of annotations
+	scales  cluster.Trouble
 	scale   deployment
 }
 
 func newRound(s *Scaler) *round {
-	return &round{
-		Scaler: s, patched: map[string]patched{},
-		marks: trouble{log: s.log}, scales: trouble{log: s.log}, scale: newDeployment(),
+	return &round{Scaler: s, patched: map[string]patched{}, scale: newDeployment()}
+}
+
+// answered notes an answer of the API server; what is what it means that it was an
+// error.
+func (r *round) answered(ctx context.Context, t *cluster.Trouble, what string, err error) {
+	switch {
+	case err != nil && t.New(ctx, err):
+		r.log.Warn("the API server does not do what it is asked for", "what", what, "cause", err)
+	case err == nil && ctx.Err() == nil && t.Over():
+		r.log.Info("the API server does again what it is asked for")
 	}
 }
 

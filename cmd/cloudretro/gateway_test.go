@@ -2,12 +2,12 @@ package main
 
 import (
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/config"
@@ -35,7 +35,7 @@ func TestGatesOfGateways(t *testing.T) {
 			cfg.Turn.Listeners = []config.Listener{{Protocol: turn.UDP, Address: listeners}}
 		}
 		h := &house{cfg: cfg, roles: roles{turn: true}, log: slog.New(slog.DiscardHandler), cluster: &cluster.Cluster{
-			REST: &rest.Config{Host: "https://127.0.0.1:1"}, Client: fake.NewClientset(), Namespace: "arcade",
+			REST: &rest.Config{Host: "https://127.0.0.1:1"}, HTTP: http.DefaultClient, API: &cluster.API{}, Namespace: "arcade",
 		}}
 		if err := h.addGate(); err != nil {
 			t.Fatal(err)

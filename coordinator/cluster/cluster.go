@@ -13,7 +13,6 @@ import (
 	"time"
 
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/util/connrotation"
@@ -21,7 +20,9 @@ import (
 
 // Config says which cluster.
 type Config struct {
-	// Kubeconfig is a file, "" = the service account of the pod.
+	// Kubeconfig is a file, "" = the service account of the pod. Files with a client's
+	// certificate that it names are read once; those with a token or an authority's
+	// certificate are followed.
 	Kubeconfig string
 	// Namespace of the installation, "" = that of the pod, or of Kubeconfig.
 	Namespace string
@@ -38,7 +39,6 @@ type Cluster struct {
 	REST      *rest.Config
 	HTTP      *http.Client // what clients of further groups are to use as well
 	API       *API
-	Client    kubernetes.Interface // goes away: see API
 	Namespace string
 	Identity  string
 	Logger    *slog.Logger
@@ -67,7 +67,7 @@ func Connect(cfg Config) (*Cluster, error) {
 	if err := c.connect(cfg.Kubeconfig); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c.REST.UserAgent, c.REST.QPS, c.REST.Burst = "cloudretro", 50, 100
+	c.REST.UserAgent, c.REST.QPS, c.REST.Burst = "cloudretro", requestsPerSecond, requestsAtOnce
 	c.connections = connrotation.NewConnectionTracker()
 	dialer := net.Dialer{Timeout: dialPatience, KeepAlive: dialPatience}
 	c.REST.Dial = connrotation.NewDialerWithTracker(dialer.DialContext, c.connections).DialContext
@@ -76,9 +76,6 @@ func Connect(cfg Config) (*Cluster, error) {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	if c.API, err = NewAPI(c.REST, c.HTTP); err != nil {
-		return nil, fmt.Errorf("cluster: %w", err)
-	}
-	if c.Client, err = kubernetes.NewForConfigAndClient(c.REST, c.HTTP); err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
 	return c, nil
@@ -117,6 +114,9 @@ func (c *Cluster) connect(kubeconfig string) error {
 	load := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		&clientcmd.ClientConfigLoadingRules{ExplicitPath: kubeconfig}, &clientcmd.ConfigOverrides{})
 	cfg, err := load.ClientConfig()
+	if err == nil {
+		err = readCertificate(cfg)
+	}
 	if err != nil {
 		return fmt.Errorf("kubeconfig: %w", err)
 	}
@@ -125,6 +125,19 @@ func (c *Cluster) connect(kubeconfig string) error {
 		if c.Namespace, _, err = load.Namespace(); err != nil {
 			return fmt.Errorf("kubeconfig: %w", err)
 		}
+	}
+	return nil
+}
+
+// readCertificate reads the files with a client's certificate and its key. client-go
+// would look at them every now and then, by a goroutine that nothing ends.
+func readCertificate(cfg *rest.Config) error {
+	authority := cfg.CAFile
+	cfg.CAFile = "" // which client-go looks at when it asks for something
+	err := rest.LoadTLSFiles(cfg)
+	cfg.CAFile, cfg.CertFile, cfg.KeyFile = authority, "", ""
+	if err != nil {
+		return fmt.Errorf("certificate of the client: %w", err)
 	}
 	return nil
 }

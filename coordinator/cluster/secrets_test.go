@@ -256,7 +256,7 @@ func granted(t *testing.T, c *cluster.Cluster, try func(kubernetes.Interface) er
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for ctx := soon(t); ; {
-		err := try(c.Client)
+		err := try(clustertest.Clientset(c))
 		if err == nil {
 			return
 		}

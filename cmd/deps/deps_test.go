@@ -180,3 +180,42 @@ func TestOnlyTheEngineEmulates(t *testing.T) {
 		}
 	}
 }
+
+// client-go's clientset registers every kind there is as a program starts, which
+// costs each process, also those of cores, 1.3 MB of memory, and the binary 10 MB.
+// coordinator/cluster has a client of the few kinds that are used.
+func TestTheClientOfAllKindsIsNotLinked(t *testing.T) {
+	const product = module + "/cmd/cloudretro"
+	for _, p := range listPackages(t) {
+		for _, dep := range p.Deps {
+			if p.ImportPath == product && ofAllKinds(dep) {
+				t.Errorf("cmd/cloudretro links %s, which knows every kind: see cluster.API; go list -deps ./cmd/cloudretro", dep)
+			}
+		}
+	}
+}
+
+// ofAllKinds says whether a package of client-go brings all kinds with it.
+func ofAllKinds(dep string) bool {
+	return slices.ContainsFunc([]string{"kubernetes", "informers", "listers", "applyconfigurations"}, func(name string) bool {
+		of := "k8s.io/client-go/" + name
+		return dep == of || strings.HasPrefix(dep, of+"/")
+	})
+}
+
+func TestOfAllKinds(t *testing.T) {
+	for dep, want := range map[string]bool{
+		"k8s.io/client-go/kubernetes":               true,
+		"k8s.io/client-go/kubernetes/scheme":        true,
+		"k8s.io/client-go/kubernetes/typed/apps/v1": true,
+		"k8s.io/client-go/informers/core/v1":        true,
+		"k8s.io/client-go/rest":                     false,
+		"k8s.io/client-go/tools/cache":              false,
+		"k8s.io/client-go/kubernetesque":            false,
+		"k8s.io/api/core/v1":                        false,
+	} {
+		if got := ofAllKinds(dep); got != want {
+			t.Errorf("%s: %v, want %v", dep, got, want)
+		}
+	}
+}

@@ -95,7 +95,7 @@ func TestClassComesAndGoes(t *testing.T) {
 	w.make("gateways", udpGateway)
 	w.start("one")
 	port := w.programmed(w.Namespace, "gate", "one")
-	w.delete("gatewayclasses", "", w.name)
+	w.deleteClass()
 	w.until("the word that the class has gone", func() bool {
 		c := meta.FindStatusCondition(get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, "gate").Status.Conditions, "Programmed")
 		return c != nil && c.Status == metav1.ConditionUnknown

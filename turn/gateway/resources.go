@@ -68,6 +68,8 @@ type Outcome struct {
 	// in the snapshot or not.
 	Secrets []types.NamespacedName
 
+	// Finalizers of classes that are to have others than they have.
+	Finalizers map[string][]string
 	// Statuses to be written: those that differ from what the snapshot has.
 	Classes   map[string]gatewayv1.GatewayClassStatus
 	Gateways  map[types.NamespacedName]gatewayv1.GatewayStatus

@@ -53,12 +53,14 @@ type translator struct {
 // same outcome, in whatever order its lists are.
 func Translate(r Resources, s Settings) Outcome {
 	t := &translator{Resources: r, Settings: s, wanted: map[types.NamespacedName]bool{}}
+	t.out.Finalizers = map[string][]string{}
 	t.out.Classes = map[string]gatewayv1.GatewayClassStatus{}
 	t.out.Gateways = map[types.NamespacedName]gatewayv1.GatewayStatus{}
 	t.out.Routes = map[types.NamespacedName]gatewayv1.UDPRouteStatus{}
 	t.out.OwnRoutes = map[types.NamespacedName]gatewayv1.UDPRouteStatus{}
 	t.index()
 	t.judgeClasses()
+	t.holdClasses()
 	t.openDoors()
 	t.allocate()
 	for _, route := range sorted(r.Routes) {

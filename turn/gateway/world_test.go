@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
@@ -55,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	w.installCRDs()
 	w.make("gatewayclasses", `{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: $NAME},
   spec: {controllerName: cloudretro.dev/$NAME, parametersRef: {group: cloudretro.dev, kind: GatewayConfig, namespace: $NS, name: config}}}`)
-	t.Cleanup(func() { w.delete("gatewayclasses", "", w.name) })
+	t.Cleanup(w.deleteClass)
 	w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: $NS}, spec: {serviceType: ClusterIP}}`)
 	return w
 }
@@ -137,6 +138,19 @@ func (w *world) delete(resource, namespace, name string) {
 	err := w.dynamic.Resource(resourceOf(resource, "")).Namespace(namespace).Delete(ctx, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		w.t.Errorf("delete %s %s: %v", resource, name, err)
+	}
+}
+
+// deleteClass deletes the class, whoever holds it.
+func (w *world) deleteClass() {
+	w.t.Helper()
+	w.delete("gatewayclasses", "", w.name)
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
+	free := []byte(`{"metadata": {"finalizers": null}}`)
+	_, err := w.dynamic.Resource(resourceOf("gatewayclasses", "")).Patch(ctx, w.name, types.MergePatchType, free, metav1.PatchOptions{})
+	if err != nil && !apierrors.IsNotFound(err) {
+		w.t.Error(err)
 	}
 }
 

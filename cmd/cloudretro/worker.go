@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/coordinator/discovery"
@@ -42,7 +43,7 @@ func (h *house) addWorker() error {
 		cfg.TokenFile = h.cfg.Kubernetes.Token.File
 	}
 	if h.cluster != nil {
-		cfg.Sources = append(cfg.Sources, discovery.NewCoordinators(h.slices(h.cfg.Kubernetes.CoordinatorService, pagePort)))
+		cfg.Sources = append(cfg.Sources, h.pageSource())
 	}
 	cfg.Logger = h.log.With("role", "worker")
 	w, err := worker.New(cfg)
@@ -69,6 +70,19 @@ func (h *house) addWorker() error {
 	})
 	h.metrics = append(h.metrics, workerMetrics(w), mediaMetrics(w), socketMetrics(w))
 	return nil
+}
+
+// listedPatience is how long a worker waits until the cluster lists its pod.
+const listedPatience = 15 * time.Second
+
+// pageSource is where a worker finds coordinators in the cluster: as a pod, when
+// gates can know it.
+func (h *house) pageSource() discovery.Source {
+	source := discovery.NewCoordinators(h.slices(h.cfg.Kubernetes.CoordinatorService, pagePort))
+	if h.cfg.Kubernetes.Kubeconfig != "" {
+		return source // no pod, so no Service lists it
+	}
+	return discovery.NewListed(source, h.slices(h.cfg.Kubernetes.WorkerService, mediaPort), listedPatience)
 }
 
 // workerConfig is what of cfg a worker takes.

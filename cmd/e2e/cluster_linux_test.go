@@ -139,12 +139,26 @@ func (i *installation) diagnose(t *testing.T) {
 	for _, args := range [][]string{
 		{"get", "pods,services,endpointslices,deployments", "-o", "wide"},
 		{"get", "events", "--sort-by=.lastTimestamp"},
-		{"logs", "-l", ourName, "--all-containers", "--prefix", "--tail=60", "--max-log-requests=30"},
+		{"logs", "-l", ourName, "--all-containers", "--prefix", "--timestamps", "--tail=60", "--max-log-requests=30"},
 	} {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		out, err := kubectlCommand(ctx, append([]string{"-n", i.Namespace}, args...)...).CombinedOutput()
 		cancel()
 		t.Logf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	pods, err := clustertest.Clientset(i.Cluster).CoreV1().Pods(i.Namespace).List(ctx, metav1.ListOptions{LabelSelector: ourName + "," + component + "=turn"})
+	if err != nil {
+		t.Logf("gates: %v", err)
+		return
+	}
+	for _, p := range pods.Items { // whom they refused, and why
+		for line := range strings.Lines(i.metrics(ctx, p.Name)) {
+			if strings.HasPrefix(line, "cloudretro_turn_") && !strings.HasSuffix(line, " 0\n") {
+				t.Logf("%s: %s", p.Name, strings.TrimSpace(line))
+			}
+		}
 	}
 }
 

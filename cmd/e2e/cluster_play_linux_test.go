@@ -111,13 +111,18 @@ func (i *installation) play(t *testing.T, b *Browser, url string) *Page {
 	return p
 }
 
-// picture logs what a page shows, if the test failed.
+// picture logs what a page shows and which ways it tried, if the test failed.
 func (i *installation) picture(t *testing.T, p *Page) {
 	if !t.Failed() {
 		return
 	}
 	text, _ := Eval[string](p, "JSON.stringify({state: window.cloudretro?.state, error: window.cloudretro?.error, errors: window.cloudretro?.errors, ice: probe.pc?.getConfiguration().iceServers.map((s) => s.urls), text: document.body?.innerText?.slice(0, 300)})")
 	t.Logf("the page: %s", text)
+	if ways, err := Eval[string](p, "probe.ways()"); err != nil {
+		t.Logf("its ways to the worker: %v", err)
+	} else {
+		t.Logf("its ways to the worker:\n%s", ways)
+	}
 	if err := i.keep(t, p); err != nil {
 		t.Logf("screenshot: %v", err)
 	}

@@ -3,10 +3,29 @@
   const probe = { pcs: [], frames: [], channels: {}, started: performance.now() };
   const Native = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Native {
-    constructor(...args) { super(...args); probe.pcs.push(this); }
+    constructor(...args) { super(...args); probe.pcs.push(this); follow(this); }
     createDataChannel(label, init) { return (probe.channels[label] = super.createDataChannel(label, init)); }
   };
   window.probe = probe;
+
+  // follow notes what becomes of a connection, in milliseconds of the page.
+  const log = [];
+  const follow = (pc) => {
+    const n = probe.pcs.length;
+    const note = (...what) => { if (log.length < 200) log.push([Math.round(performance.now()), `connection ${n}`, ...what].join(' ')); };
+    pc.addEventListener('icecandidate', ({ candidate: c }) => c?.candidate && note('has', c.candidate, c.url ?? ''));
+    pc.addEventListener('icecandidateerror', (e) => note('fails at', e.url, e.errorCode, e.errorText));
+    for (const type of ['iceconnectionstatechange', 'icegatheringstatechange']) {
+      pc.addEventListener(type, () => note(type.replace('statechange', ':'), type.startsWith('icec') ? pc.iceConnectionState : pc.iceGatheringState));
+    }
+  };
+  // ways says what ICE did in every connection, and which pairs there are in the last, line by line.
+  probe.ways = async () => {
+    const stats = await probe.pc?.getStats(), end = (c) => `${c?.candidateType} ${c?.relayProtocol ?? ''} ${c?.address}:${c?.port} ${c?.url ?? ''}`;
+    const pairs = [...(stats?.values() ?? [])].filter((s) => s.type === 'candidate-pair').map((s) =>
+      `pair ${s.state}: ${end(stats.get(s.localCandidateId))} - ${end(stats.get(s.remoteCandidateId))}, asked ${s.requestsSent}, answered ${s.responsesReceived}`);
+    return [...log, ...pairs].join('\n');
+  };
   Object.defineProperty(probe, 'pc', { get: () => probe.pcs.at(-1) });
 
   const canvas = () => {

@@ -17,7 +17,7 @@ const phases = Object.freeze({
 const hints = Object.freeze({
   socket: 'The server does not answer. This page keeps trying.',
   asking: 'The worker takes its time. A busy machine needs a moment.',
-  path: 'No media get through yet. If a firewall blocks UDP, a relay may help.',
+  path: 'No media get through yet. This page keeps trying; if a firewall blocks UDP, a relay may help.',
   picture: 'The path stands, but no picture has come yet.',
 });
 

@@ -83,6 +83,16 @@ export class Peer {
     return this.#audio.track;
   }
 
+  /** Whether ICE has found a path; more may be needed until media flow. */
+  get reached() {
+    return ['connected', 'completed'].includes(this.#pc.iceConnectionState);
+  }
+
+  /** Changes while pictures or sound come in, seen or not. */
+  get pulse() {
+    return [this.#video, this.#audio].map((receiver) => receiver.getSynchronizationSources()[0]?.timestamp).join();
+  }
+
   /**
    * The offer to send; gathering begins here. It need not be in force yet: that
    * takes Chromium 20 ms and more, in which the worker can already begin.

@@ -37,13 +37,13 @@ const reasons = {
   'no-path': {
     title: 'The game runs, but no picture gets through',
     text: 'The server answered, yet no media path from the worker to this browser was found.',
-    help: 'A firewall probably blocks UDP to the worker (port 8443). A relay may get around it.',
+    help: 'A firewall probably blocks UDP: to the worker (port 8443, if nothing else is configured), or to the relay before it. A relay alone may get around it.',
     actions: ['relay', 'again', 'menu'],
   },
   'no-relay': {
     title: 'The relay cannot be reached',
     text: 'Only relays were allowed, and none of them led to the worker.',
-    help: 'The turn role has to run, with UDP port 3478 open. Without ?relay=1 the direct path is tried as well.',
+    help: 'The turn role has to run, and UDP to get there: to port 3478, or in Kubernetes to the one that its Service has. Without ?relay=1 the direct path is tried as well.',
     actions: ['direct', 'again', 'menu'],
   },
   'lost-path': {

@@ -1,7 +1,10 @@
-// Bringing a lost path back: ICE restarts until media flow or patience is over.
+// Finding a path, at first or again: ICE restarts until media flow or patience is over.
 
 const WAIT = 6000; // ms a new path may take before the next attempt
+const FIRST_WAIT = 4500; // ms the first one may take
+const PAUSE = 500; // ms between attempts of which nothing is left, longer with each
 const GIVE_UP = 30000; // ms without media until the session is given up
+const FIRST_GIVE_UP = 25000; // ms, less than a worker waits for a browser (worker/peer, firstPatience)
 const OFFER_TIMEOUT = 6000; // ms
 const SERVERS_AGE = 30000; // ms from which on credentials of relays are asked for anew
 const SERVERS_TIMEOUT = 1000; // ms
@@ -11,8 +14,12 @@ export class Repair {
   #signal;
   #on;
   #timer = null;
-  #running = false;
-  #lostAt = 0;
+  #running = false; // attempts are being made
+  #first = false; // there was no path yet
+  #end = 0; // of patience
+  #tries = 0;
+  #tried = 0; // when
+  #newest = 0; // offer
   #servers = [];
   #serversAt = 0;
 
@@ -40,34 +47,63 @@ export class Repair {
     this.#serversAt = this.#clock.now();
   }
 
-  /** Media have stopped: repair after a wait, at once if that is being done already. */
+  /**
+   * The first path is being looked for. A new attempt may find what this one did
+   * not: a relay does not hear of a new worker, nor a browser of a new relay, at once.
+   */
+  first() {
+    this.end();
+    this.#first = true;
+    this.#end = this.#clock.now() + FIRST_GIVE_UP;
+    this.soon(FIRST_WAIT);
+  }
+
+  /** There is no path: repair after a wait. With none, what is being tried has failed, too. */
   begin(wait) {
-    if (!this.#running) this.#lostAt = this.#clock.now();
-    this.soon(this.#running ? 0 : wait);
+    if (!this.#running) {
+      if (!this.#first) this.#end = this.#clock.now() + GIVE_UP;
+      return this.soon(wait);
+    }
+    if (wait === 0) this.soon(this.#tried + Math.min(this.#tries * PAUSE, WAIT) - this.#clock.now());
+  }
+
+  /** What may have hindered has changed: at once, if a path is wanted. */
+  again() {
+    if (this.#timer !== null) this.soon(0);
   }
 
   soon(wait) {
     this.#clock.cancel(this.#timer);
-    this.#timer = this.#clock.after(wait, () => this.#repair());
+    const left = this.#end - this.#clock.now();
+    this.#timer = this.#clock.after(Math.max(0, Math.min(wait, left)), () => this.#repair());
   }
 
+  /** There is a path. */
   end() {
-    this.#running = false;
+    this.#running = this.#first = false;
+    this.#tries = 0;
     this.#clock.cancel(this.#timer);
+    this.#timer = null;
   }
 
   async #repair() {
-    if (!this.#on.peer()) return;
-    this.#running = true;
-    if (this.#clock.now() - this.#lostAt >= GIVE_UP) return this.#on.lost();
+    const peer = this.#on.peer();
+    if (!peer) return;
+    if (this.#clock.now() >= this.#end) return this.#on.lost();
     this.soon(WAIT);
+    if (this.#first && peer.reached) return; // to begin anew would throw that away
+    this.#running = true;
+    this.#tried = this.#clock.now();
+    this.#tries++;
     if (this.#signal.state !== 'ready') return;
     try {
       await this.#refresh();
-      const sdp = await this.#on.peer()?.restart();
-      if (!sdp) return;
+      if (this.#on.peer() !== peer) return;
+      const offer = ++this.#newest;
+      const sdp = await peer.restart();
       const { data } = await this.#signal.request('offer', { sdp }, OFFER_TIMEOUT);
-      await this.#on.peer()?.answer(data.sdp);
+      // Also if the old path is back meanwhile: the worker has left it.
+      if (offer === this.#newest) await peer.answer(data.sdp);
     } catch (error) {
       if (!this.#on.peer()) return;
       if (['not-found', 'denied'].includes(error.code)) this.#on.gone(error.message);
@@ -75,9 +111,10 @@ export class Repair {
     }
   }
 
-  // The credentials of relays run out while a game goes on.
+  // The credentials of relays run out while a game goes on; before its first
+  // picture relays may have been found, or moved.
   async #refresh() {
-    if (this.#clock.now() - this.#serversAt < SERVERS_AGE) return;
+    if (!this.#first && this.#clock.now() - this.#serversAt < SERVERS_AGE) return;
     try {
       const { data } = await this.#signal.request('servers', undefined, SERVERS_TIMEOUT);
       this.servers = data.iceServers;

@@ -3,15 +3,13 @@
 
 import { Questions, alone, changes, company, learned, told } from './company.js';
 import { Line } from './line.js';
-import { Repair } from './repair.js';
+import { Path } from './path.js';
 import { Signal } from './signal.js';
 import { explain, sentence } from './reasons.js';
 import { socketOf } from './route.js';
 
-const PATIENCE = 1000; // ms a disconnected path may come back by itself
 const CLOSED_WAIT = 1500; // ms from the end of a connection to its reason
 const OFFER_TIMEOUT = 6000; // ms
-const FIRST_PATH = 15000; // ms the first path may take
 const SLOW = 6000; // ms of connecting after which one should be told why
 
 /**
@@ -41,13 +39,10 @@ export class Session extends EventTarget {
   #company = alone;
   #questions;
   #line;
-  #repair;
+  #path;
   #wish;
   #error = null;
-  #media = false; // media flow now
-  #hadMedia = false;
   #asked = false;
-  #pathTimer = null;
   #slowTimer = null;
   #srtp;
   #plain = false; // the connection asks for SHA1_80, see coordinator/signal
@@ -99,10 +94,12 @@ export class Session extends EventTarget {
         fail: (code, message) => this.#fail(code, message),
       },
     });
-    this.#repair = new Repair({ clock, signal, on: {
-      peer: () => (this.#over || this.#media ? null : this.#peer),
+    this.#path = new Path({ clock, signal, on: {
+      peer: () => (this.#over ? null : this.#peer),
+      ask: () => this.sendControl({ type: 'ping', t: clock.now() }),
+      change: (first) => this.#mediaChanged(first),
       gone: (message) => this.#fail('gone', message),
-      lost: () => this.#fail('lost-path', ''),
+      lost: () => this.#fail(this.#path.had ? 'lost-path' : 'no-path', ''),
     } });
   }
 
@@ -115,7 +112,7 @@ export class Session extends EventTarget {
   get target() { return this.#target; }
   get queue() { return this.#line.place; }
   get company() { return this.#company; }
-  get media() { return this.#media; }
+  get media() { return this.#path.media; }
   get signal() { return this.#signal; }
 
   /** Begins: the socket opens while the offer is being made. */
@@ -146,7 +143,7 @@ export class Session extends EventTarget {
   nudge() {
     if (this.#over) return;
     this.#signal.recycle();
-    if (this.#hadMedia && !this.#media) this.#repair.soon(0);
+    this.#path.again();
   }
 
   /** @returns {boolean} whether it was sent */
@@ -176,9 +173,9 @@ export class Session extends EventTarget {
 
   // What the two connections add up to.
   #judge() {
-    if (this.#over || !this.#hadMedia) return;
-    if (this.#media && this.#signal.state === 'ready') this.#set('playing', null);
-    else this.#set('reconnecting', this.#media ? 'socket' : 'path');
+    if (this.#over || !this.#path.had) return;
+    if (this.#path.media && this.#signal.state === 'ready') this.#set('playing', null);
+    else this.#set('reconnecting', this.#path.media ? 'socket' : 'path');
   }
 
   #dropPeer() {
@@ -192,7 +189,7 @@ export class Session extends EventTarget {
     let peer = null;
     const ours = (f) => (...args) => { if (this.#peer === peer && !this.#over) f(...args); };
     peer = this.#makePeer({ relay: this.#target.relay, on: {
-      state: ours((state) => this.#peerState(state)),
+      state: ours((state) => this.#path.state(state)),
       candidate: ours((candidate) => this.#signal.post('candidate', candidate)),
       control: ours((message) => this.#control(message)),
       controlOpen: ours(() => this.#emit('channel', 'control')),
@@ -205,18 +202,18 @@ export class Session extends EventTarget {
 
   #signalState(state) {
     if (state === 'ready' && this.queue) this.#line.rejoin();
-    else if (state === 'ready' && !this.#hadMedia && !this.#asked) this.#ask();
-    if (state === 'ready' && this.#hadMedia && !this.#media) this.#repair.soon(0);
+    else if (state === 'ready' && !this.#path.had && !this.#asked) this.#ask();
+    if (state === 'ready') this.#path.again();
     if (state === 'lost') this.#line.tear();
-    if (state === 'lost' && !this.#hadMedia && !this.#asked) this.#set('connecting', 'socket');
+    if (state === 'lost' && !this.#path.had && !this.#asked) this.#set('connecting', 'socket');
     this.#judge();
   }
 
   #hello(data) {
-    this.#repair.servers = data.iceServers;
+    this.#path.servers = data.iceServers;
     const others = Array.isArray(data.alternates) ? data.alternates : [];
     this.#signal.know(others.map(socketOf).filter((url) => url.split(':')[0] === this.#signal.addresses[0].split(':')[0]));
-    if (this.#asked) this.#peer?.configure(this.#repair.servers);
+    if (this.#asked) this.#peer?.configure(this.#path.servers);
   }
 
   // The first request. If the socket is lost meanwhile, all begins again.
@@ -240,7 +237,7 @@ export class Session extends EventTarget {
   async #request(peer) {
     const { game, room, player, invite, token } = this.#target;
     const srtp = this.#plain ? 'sha1' : undefined;
-    const [sdp, wish] = await Promise.all([peer.offer(this.#repair.servers), game ? this.#wish() : {}]);
+    const [sdp, wish] = await Promise.all([peer.offer(this.#path.servers), game ? this.#wish() : {}]);
     if (game) return this.#signal.request('start', { game, sdp, srtp, ticket: this.#line.ticket || undefined, ...wish });
     return this.#signal.request('join', { room, player: token ? undefined : player, sdp, srtp, invite: invite || undefined, token });
   }
@@ -264,27 +261,26 @@ export class Session extends EventTarget {
   }
 
   #turn(iceServers) {
-    if (iceServers) this.#repair.servers = iceServers;
+    if (iceServers) this.#path.servers = iceServers;
     this.#renewPeer();
     this.#slowAfter();
     this.#ask();
   }
 
-  // From here on the first path has its time.
   #accept(peer, answer) {
-    this.#clock.cancel(this.#pathTimer);
-    this.#pathTimer = this.#clock.after(FIRST_PATH, () => this.#fail('no-path', ''));
+    this.#path.begin();
     return peer.answer(answer.sdp);
   }
 
   // The browser lacks AES-GCM. Our seat is kept for a new connection without.
   async #askPlain() {
-    if (this.#plain || this.#hadMedia) return;
+    if (this.#plain || this.#path.had) return;
     this.#plain = true;
+    this.#path.renew();
     this.#renewPeer();
     const peer = this.#peer;
     try {
-      const sdp = await peer.offer(this.#repair.servers);
+      const sdp = await peer.offer(this.#path.servers);
       const { data } = await this.#signal.request('offer', { sdp, srtp: 'sha1' }, OFFER_TIMEOUT);
       if (!this.#over) await this.#accept(peer, data);
     } catch (error) {
@@ -316,6 +312,7 @@ export class Session extends EventTarget {
   }
 
   #control(message) {
+    this.#path.heard();
     switch (message.type) {
       case 'room':
         this.#meet(message);
@@ -354,20 +351,10 @@ export class Session extends EventTarget {
     this.#clock.after(CLOSED_WAIT, () => this.#fail('closed', 'The game has ended.'));
   }
 
-  #peerState(state) {
-    this.#media = state === 'connected';
-    if (this.#media) {
-      if (!this.#hadMedia && this.#plain) this.#srtp.learn();
-      this.#hadMedia = true;
-      this.#repair.end();
-      this.#clock.cancel(this.#pathTimer);
+  #mediaChanged(first) {
+    if (first) {
+      if (this.#plain) this.#srtp.learn();
       this.#clock.cancel(this.#slowTimer);
-    } else if (state === 'failed' && !this.#hadMedia) {
-      const peer = this.#peer; // unless the worker knows better, and what helps
-      this.#clock.after(CLOSED_WAIT, () => this.#peer === peer && !this.#hadMedia && this.#fail('no-path', ''));
-      return;
-    } else if (this.#hadMedia && (state === 'disconnected' || state === 'failed')) {
-      this.#repair.begin(state === 'failed' ? 0 : PATIENCE);
     }
     this.#judge();
   }
@@ -375,7 +362,7 @@ export class Session extends EventTarget {
   // The server does not know us. While media flow that harms nobody; before a
   // game has begun, one begins anew.
   #refused(error) {
-    if (this.#media || error.code === 'no-worker') return;
+    if (this.#path.media || error.code === 'no-worker') return;
     if (!this.#info.room && error.code !== 'sign-in') return this.#signal.unbind();
     this.#fail(error.code === 'sign-in' ? error.code : 'gone', error.message);
   }
@@ -388,9 +375,8 @@ export class Session extends EventTarget {
   }
 
   #finish(state, error) {
-    this.#clock.cancel(this.#pathTimer);
     this.#clock.cancel(this.#slowTimer);
-    this.#repair.end();
+    this.#path.close();
     this.#line.close();
     this.#error = error;
     this.#set(state, 'over');

@@ -1,14 +1,19 @@
-// A clock one turns by hand, a socket one answers by hand, a peer without media.
+// A clock one turns by hand, a socket one answers by hand, a peer without media, and a
+// session of them.
+
+import { Session } from '../app/session.js';
+import { Signal } from '../app/signal.js';
 
 export class FakeClock {
   #now = 0;
   #next = 0;
   #timers = new Map();
+  slow = 0; // ms that a timer takes at least
 
   now() { return this.#now; }
 
   after(ms, f) {
-    this.#timers.set(++this.#next, { at: this.#now + ms, f });
+    this.#timers.set(++this.#next, { at: this.#now + Math.max(ms, this.slow), f });
     return this.#next;
   }
 
@@ -85,6 +90,9 @@ export class FakePeer {
   control = [];
   closed = false;
   restarts = 0;
+  reached = false;
+  silent = false;
+  #beats = 0;
 
   constructor({ relay, on }) {
     this.relay = relay;
@@ -96,10 +104,44 @@ export class FakePeer {
     return 'offer';
   }
 
+  get pulse() { return this.silent ? this.#beats : ++this.#beats; }
   async restart() { return `restart ${++this.restarts}`; }
   async answer(sdp) { this.answers.push(sdp); }
   candidate(c) { this.candidates.push(c); }
   configure(servers) { this.servers = servers; }
   sendControl(m) { this.control.push(m); return true; }
   close() { this.closed = true; }
+}
+
+/** What a worker answers to a start. */
+export const answer = { sdp: 'answer', room: 'r', game: 'quad', title: 'Quad', system: 'nes', player: 1, seats: 2, token: 'bound' };
+
+/** A session that has just begun. */
+export function begin(target = { game: 'quad', relay: false }, srtp = undefined) {
+  const clock = new FakeClock();
+  const open = socketFactory();
+  const peers = [];
+  const seen = { states: [], notices: [], geometry: [], slow: [], channels: [] };
+  const session = new Session({
+    target, url: 'ws://x/ws', clock, srtp,
+    makePeer: (options) => { peers.push(new FakePeer(options)); return peers.at(-1); },
+    makeSignal: (options) => new Signal({ ...options, open, random: () => 1, knock: async () => null }),
+  });
+  session.addEventListener('state', ({ detail }) => seen.states.push(`${detail.state} ${detail.phase}`));
+  session.addEventListener('notice', ({ detail }) => seen.notices.push(detail));
+  session.addEventListener('slow', ({ detail }) => seen.slow.push(detail));
+  session.addEventListener('channel', ({ detail }) => seen.channels.push(detail));
+  session.start();
+  return { clock, open, peers, seen, session, get peer() { return peers.at(-1); } };
+}
+
+/** A session whose game plays. */
+export async function playing(target) {
+  const it = begin(target);
+  it.open.last.hello();
+  await settle();
+  it.open.last.answer(target?.room ? 'join' : 'start', 'answer', answer);
+  await settle();
+  it.peer.on.state('connected');
+  return it;
 }

@@ -36,7 +36,7 @@ const (
 const (
 	gatherTimeout = 2 * time.Second        // host candidates only: it takes a millisecond
 	flushTimeout  = 200 * time.Millisecond // for the last control messages
-	firstPatience = 15 * time.Second       // to be connected for the first time; pages wait no longer
+	firstPatience = 30 * time.Second       // to be connected for the first time; pages wait no longer (web/app/repair.js)
 )
 
 // Why a peer ended.

@@ -178,28 +178,10 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// buffer is a log that is read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) count(what string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.text.String(), what)
-}
-
 // Who is cut off stops before another one begins, and stands again afterwards.
 func TestLeadLostAndWonAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		api, log := &leases{}, &buffer{}
+		api, log := &leases{}, &clustertest.Log{}
 		var together atomic.Int32
 		var cut, never atomic.Bool
 		one := stand(t, api.connect(t, log, &cut), &together)
@@ -218,8 +200,8 @@ func TestLeadLostAndWonAgain(t *testing.T) {
 		time.Sleep(time.Minute)
 		cut.Store(false)
 		time.Sleep(time.Minute)
-		if n, m := log.count("does not answer"), log.count("answers again"); n != 1 || m != 1 {
-			t.Errorf("away said %d times, back %d times:\n%s", n, m, log.text.String())
+		if n, m := log.Count("does not answer"), log.Count("answers again"); n != 1 || m != 1 {
+			t.Errorf("away said %d times, back %d times:\n%s", n, m, log)
 		}
 		two.cancel()
 		if err := <-two.ended; err != nil {
@@ -276,7 +258,7 @@ func TestLeadEnds(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := &buffer{}
+				log := &clustertest.Log{}
 				var never atomic.Bool
 				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 				defer cancel()
@@ -284,8 +266,8 @@ func TestLeadEnds(t *testing.T) {
 				if !errors.Is(err, tt.want) {
 					t.Errorf("ended with %v, want %v", err, tt.want)
 				}
-				if log.count(tt.said) != 1 {
-					t.Errorf("want once %q in\n%s", tt.said, log.text.String())
+				if log.Count(tt.said) != 1 {
+					t.Errorf("want once %q in\n%s", tt.said, log)
 				}
 				tt.api.be(false)
 				if h := tt.api.holder(); h != "" {

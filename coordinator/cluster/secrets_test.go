@@ -1,10 +1,8 @@
 package cluster_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,46 +29,11 @@ func soon(t *testing.T) context.Context {
 	return ctx
 }
 
-// journal is a log that tells when it says something.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-	said chan struct{}
-}
-
-func listen(c *cluster.Cluster) (*cluster.Cluster, *journal) {
-	j := &journal{said: make(chan struct{}, 1)}
-	own := *c
-	own.Logger = slog.New(slog.NewTextHandler(j, nil))
-	return &own, j
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	select {
-	case j.said <- struct{}{}:
-	default:
-	}
-	return j.text.Write(p)
-}
-
-func (j *journal) count(text string) int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Count(j.text.String(), text)
-}
-
-func (j *journal) await(t *testing.T, text string) {
-	t.Helper()
-	ctx := soon(t)
-	for j.count(text) == 0 {
-		select {
-		case <-j.said:
-		case <-ctx.Done():
-			t.Fatalf("the log does not say %q: %s", text, j.text.String())
-		}
-	}
+// listen is c with a log of its own.
+func listen(c *cluster.Cluster) (*cluster.Cluster, *clustertest.Log) {
+	own, log := *c, &clustertest.Log{}
+	own.Logger = log.Logger()
+	return &own, log
 }
 
 func put(t *testing.T, c *cluster.Cluster, name string, data map[string]string) {
@@ -190,7 +153,7 @@ func TestSecretIsWaitedFor(t *testing.T) {
 		}
 		got <- lines
 	}()
-	log.await(t, cluster.SecretTURN)
+	log.Await(t, cluster.SecretTURN)
 	made, err := c.Secret(soon(t), cluster.SecretTURN, true)
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +161,7 @@ func TestSecretIsWaitedFor(t *testing.T) {
 	if lines := <-got; !slices.Equal(lines, made) {
 		t.Errorf("%q, not %q", lines, made)
 	}
-	if n := log.count("waits for a Secret"); n != 1 {
+	if n := log.Count("waits for a Secret"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -220,7 +183,7 @@ func TestSecretOfNobodyThere(t *testing.T) {
 		_, err := c.Secret(ctx, cluster.SecretWorker, true)
 		done <- err
 	}()
-	log.await(t, "connection refused")
+	log.Await(t, "connection refused")
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "connection refused") {
 		t.Errorf("Secret = %v", err)
@@ -349,14 +312,14 @@ func TestRotation(t *testing.T) {
 	change(t, c, cluster.SecretTURN, fresh+"\n"+old)
 	w.takes(t, fresh, old)
 	change(t, c, cluster.SecretTURN, "short")
-	log.await(t, "not taken")
+	log.Await(t, "not taken")
 	change(t, c, cluster.SecretTURN, fresh+"\n"+old+"\n")
 	change(t, c, cluster.SecretTURN, fresh)
 	w.takes(t, fresh) // the same lines as before were nothing new
 	if err := clustertest.Clientset(c).CoreV1().Secrets(c.Namespace).Delete(soon(t), cluster.SecretTURN, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	log.await(t, "deleted")
+	log.Await(t, "deleted")
 	put(t, c, cluster.SecretTURN, map[string]string{"secret": old})
 	w.takes(t, old)
 }
@@ -367,10 +330,10 @@ func TestWatchWithoutRights(t *testing.T) {
 	c, log := listen(clustertest.As(t, admin, "nobody"))
 	put(t, admin, cluster.SecretTURN, map[string]string{"secret": strings.Repeat("x", 20)})
 	w := watch(t, c)
-	log.await(t, "right to list and watch is missing")
+	log.Await(t, "right to list and watch is missing")
 	grant(t, admin, "nobody", cluster.SecretTURN, "list", "watch")
 	w.takes(t, strings.Repeat("x", 20))
-	if n := log.count("right to list and watch"); n != 1 {
+	if n := log.Count("right to list and watch"); n != 1 {
 		t.Errorf("said %d times", n)
 	}
 }

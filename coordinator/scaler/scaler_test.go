@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -274,24 +273,6 @@ func TestOneOfTwoScales(t *testing.T) {
 	until(t, "the other one scales", func() bool { return f.joined(t, c) == 3 && other.Stats().Scaled == 1 })
 }
 
-// buffer is a log that is read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) count(what string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Count(b.text.String(), what)
-}
-
 func TestLeavesItToAnAutoscaler(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Connect(t)
@@ -307,11 +288,11 @@ func TestLeavesItToAnAutoscaler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, log := &fleet{}, &buffer{}
+	f, log := &fleet{}, &clustertest.Log{}
 	settings := scaler.Settings{FreeSeats: 9, Deployment: "worker", MinReplicas: 1, MaxReplicas: 9}
-	s, _ := start(t, c, f, settings, slog.New(slog.NewTextHandler(log, nil)))
+	s, _ := start(t, c, f, settings, log.Logger())
 	until(t, "it is said", func() bool {
-		return f.joined(t, c) == 1 && log.count("autoscaler=by-hand") == 1
+		return f.joined(t, c) == 1 && log.Count("autoscaler=by-hand") == 1
 	})
 	if n := replicas(t, c); n != 1 || s.Stats().Scaled != 0 {
 		t.Errorf("scaled to %d, %+v", n, s.Stats())
@@ -323,16 +304,16 @@ func TestSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	c := clustertest.Connect(t)
 	makePod(t, c, "worker-1", "worker")
-	f, log := &fleet{}, &buffer{}
-	s, _ := start(t, c, f, scaler.Settings{FreeSeats: 1, Deployment: "nothing", MinReplicas: 1, MaxReplicas: 2}, slog.New(slog.NewTextHandler(log, nil)))
-	until(t, "the missing Deployment is named", func() bool { return log.count(`"nothing\" not found`) == 1 })
+	f, log := &fleet{}, &clustertest.Log{}
+	s, _ := start(t, c, f, scaler.Settings{FreeSeats: 1, Deployment: "nothing", MinReplicas: 1, MaxReplicas: 2}, log.Logger())
+	until(t, "the missing Deployment is named", func() bool { return log.Count(`"nothing\" not found`) == 1 })
 	f.put("worker-1", 1)
 	until(t, "pods are marked all the same", func() bool { return marked(t, c, "worker-1", "101", "false") })
 	if s.Stats().Failed == 0 {
 		t.Error("not counted")
 	}
-	if n := log.count("level=WARN"); n != 1 {
-		t.Error(fmt.Sprintf("%d warnings:\n", n), log.text.String())
+	if n := log.Count("level=WARN"); n != 1 {
+		t.Error(fmt.Sprintf("%d warnings:\n", n), log)
 	}
 }
 
@@ -349,10 +330,10 @@ func TestRightsAreEnough(t *testing.T) {
 		{APIGroups: []string{"apps"}, Resources: []string{"deployments/scale"}, ResourceNames: []string{"worker"}, Verbs: []string{"get", "update"}},
 		{APIGroups: []string{"autoscaling"}, Resources: []string{"horizontalpodautoscalers"}, Verbs: []string{"list"}},
 	}}
-	f, log := &fleet{}, &buffer{}
-	own.Logger = slog.New(slog.NewTextHandler(log, nil))
+	f, log := &fleet{}, &clustertest.Log{}
+	own.Logger = log.Logger()
 	s, _ := start(t, own, f, scaler.Settings{FreeSeats: 3, Deployment: "worker", MinReplicas: 1, MaxReplicas: 2}, own.Logger)
-	until(t, "what is missing is said", func() bool { return log.count("give the service account get, create and update on leases") == 1 })
+	until(t, "what is missing is said", func() bool { return log.Count("give the service account get, create and update on leases") == 1 })
 	if _, err := clustertest.Clientset(c).RbacV1().Roles(c.Namespace).Create(t.Context(), role, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -368,6 +349,6 @@ func TestRightsAreEnough(t *testing.T) {
 		return f.joined(t, c) == 2 && replicas(t, c) == 2 && marked(t, c, f.names()[0], "0", "true") && marked(t, c, f.names()[1], "0", "true")
 	})
 	if st := s.Stats(); st.Failed != 0 {
-		t.Errorf("%+v\n%s", st, log.text.String())
+		t.Errorf("%+v\n%s", st, log)
 	}
 }

@@ -2,6 +2,7 @@ package clustertest
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -21,12 +23,17 @@ func As(t testing.TB, c *cluster.Cluster, account string) *cluster.Cluster {
 	Account(t, c, account)
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{
-		Server: c.REST.Host, CertificateAuthorityData: c.REST.CAData, TLSServerName: c.REST.ServerName, InsecureSkipTLSVerify: c.REST.Insecure,
+		Server: c.REST.Host, CertificateAuthority: c.REST.CAFile, CertificateAuthorityData: c.REST.CAData,
+		TLSServerName: c.REST.ServerName, InsecureSkipTLSVerify: c.REST.Insecure,
 	}
 	config.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: Token(t, c, account, nil)}
 	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	config.CurrentContext = "c"
-	return connect(t, written(t, config), c.Namespace)
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return connect(t, file, c.Namespace)
 }
 
 // Account makes a service account in the namespace of c, unless it is there.

@@ -3,16 +3,12 @@ package clustertest
 
 import (
 	"context"
-	"errors"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
@@ -63,7 +59,7 @@ func client(t testing.TB, namespace string) *cluster.Cluster {
 	if file == "" {
 		t.Skipf("SKIPPED: %s is empty; it must name the kubeconfig of a cluster for tests", Kubeconfig)
 	}
-	return connect(t, flat(t, file), namespace)
+	return connect(t, file, namespace)
 }
 
 // connect is a client that no connection outlives.
@@ -75,28 +71,4 @@ func connect(t testing.TB, kubeconfig, namespace string) *cluster.Cluster {
 	}
 	t.Cleanup(func() { _ = c.Close() })
 	return c
-}
-
-// flat is a kubeconfig that holds the files that another one names. Those would be
-// followed by goroutines of client-go that outlive the test.
-func flat(t testing.TB, file string) string {
-	t.Helper()
-	config, err := clientcmd.LoadFromFile(file)
-	if err != nil {
-		t.Fatalf("%s: %v", Kubeconfig, err)
-	}
-	if err := errors.Join(clientcmd.ResolveLocalPaths(config), clientcmdapi.FlattenConfig(config)); err != nil {
-		t.Fatalf("%s: %v", Kubeconfig, err)
-	}
-	return written(t, config)
-}
-
-// written is a file with a kubeconfig.
-func written(t testing.TB, config *clientcmdapi.Config) string {
-	t.Helper()
-	made := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := clientcmd.WriteToFile(*config, made); err != nil {
-		t.Fatal(err)
-	}
-	return made
 }

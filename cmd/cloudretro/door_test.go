@@ -49,6 +49,7 @@ func TestDoorConfig(t *testing.T) {
 
 // TestSignInHouse: what config lets pass, the door takes.
 func TestSignInHouse(t *testing.T) {
+	before := goleak.IgnoreCurrent()
 	for _, set := range [][]string{
 		{"coordinator.signIn.adminPassword=for admins"},
 		{"coordinator.signIn.method=password", "coordinator.signIn.password=for players"},
@@ -69,7 +70,7 @@ func TestSignInHouse(t *testing.T) {
 		http.DefaultClient.CloseIdleConnections()
 		stop()
 	}
-	goleak.VerifyNone(t)
+	goleak.VerifyNone(t, before)
 }
 
 // TestMetricsOfACoordinator: what dashboards are built on.

@@ -34,6 +34,7 @@ func get(t *testing.T, url string) (int, string) {
 // startOps serves until the test ends and returns its address.
 func startOps(t *testing.T, checks []check, metrics ...prometheus.Collector) string {
 	t.Helper()
+	before := goleak.IgnoreCurrent()
 	o, err := newOps("127.0.0.1:0", slog.New(slog.DiscardHandler), checks, metrics)
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +48,7 @@ func startOps(t *testing.T, checks []check, metrics ...prometheus.Collector) str
 			t.Errorf("run: %v", err)
 		}
 		http.DefaultClient.CloseIdleConnections()
-		goleak.VerifyNone(t)
+		goleak.VerifyNone(t, before)
 	})
 	return o.listener.Addr().String()
 }

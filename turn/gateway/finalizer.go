@@ -49,7 +49,7 @@ func (w *writer) hold(ctx context.Context, of metav1.Object, finalizers []string
 		"uid": of.GetUID(), "resourceVersion": of.GetResourceVersion(), "finalizers": finalizers,
 	}})
 	if err == nil {
-		_, err = w.dynamic.Resource(classes).Patch(ctx, of.GetName(), types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err = w.dynamic.Resource(classResource()).Patch(ctx, of.GetName(), types.MergePatchType, patch, metav1.PatchOptions{})
 	}
 	if err = stale(err); err != nil {
 		return fmt.Errorf("finalizers of GatewayClass %s: %w", of.GetName(), err)
@@ -57,5 +57,6 @@ func (w *writer) hold(ctx context.Context, of metav1.Object, finalizers []string
 	return nil
 }
 
-// classes are GatewayClasses.
-var classes = schema.GroupVersionResource{Group: upstream, Version: "v1", Resource: "gatewayclasses"}
+func classResource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: upstream, Version: "v1", Resource: "gatewayclasses"}
+}

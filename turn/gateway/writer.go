@@ -101,7 +101,7 @@ func (w *writer) tell(err error) {
 func (w *writer) write(ctx context.Context, d *draft) error {
 	err := errors.Join(w.services(ctx, d), w.mirrors(ctx, d))
 	for name, status := range d.out.Classes {
-		err = errors.Join(err, writeStatus(ctx, w, classes, "GatewayClass", find(d.of.Classes, types.NamespacedName{Name: name}), status))
+		err = errors.Join(err, writeStatus(ctx, w, classResource(), "GatewayClass", find(d.of.Classes, types.NamespacedName{Name: name}), status))
 	}
 	for name, finalizers := range d.out.Finalizers {
 		err = errors.Join(err, w.hold(ctx, find(d.of.Classes, types.NamespacedName{Name: name}), finalizers))

@@ -97,17 +97,6 @@ func (a *applier) apply(u *unstructured.Unstructured) bool {
 	return true
 }
 
-// install applies what wanted says of an overlay to a namespace.
-func install(t *testing.T, config *rest.Config, namespace, overlay string, wanted func(*unstructured.Unstructured) bool) {
-	t.Helper()
-	a := newApplier(t, config)
-	for _, u := range into(t, overlay, namespace) {
-		if wanted(u) {
-			a.apply(u)
-		}
-	}
-}
-
 // into are the objects of an overlay for another namespace.
 func into(t *testing.T, overlay, namespace string) []*unstructured.Unstructured {
 	t.Helper()

@@ -2,22 +2,24 @@ package deploy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 )
 
@@ -160,26 +162,80 @@ func reviewed(t *testing.T, config *rest.Config, namespace, who string) rights {
 	return all
 }
 
+// here are rights as one namespace sees them: those in the whole cluster, too.
+func here(parts ...rights) rights {
+	all := rights{}
+	for _, part := range parts {
+		for right := range part {
+			all[strings.TrimSuffix(right, " (cluster)")] = true
+		}
+	}
+	return all
+}
+
 // What the API server lets each service account do is what the table says, and
 // what everybody may.
 func TestRightsInTheCluster(t *testing.T) {
 	c := clustertest.Connect(t)
 	said := documented(t)
-	install(t, c.REST, c.Namespace, "", func(u *unstructured.Unstructured) bool {
-		return slices.Contains([]string{"ServiceAccount", "Role", "RoleBinding"}, u.GetKind())
-	})
-	everybody := reviewed(t, c.REST, c.Namespace, "nobody")
-	for who := range grants(t, "") {
-		var last rights
-		err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
-			last = reviewed(t, c.REST, c.Namespace, who) // RBAC follows its objects by informers
-			return len(last) == len(everybody)+len(said[who]), nil
+	for overlay, more := range map[string]rights{"": nil, "gateway": said["turn, gateway"]} {
+		t.Run("overlay "+overlay, func(t *testing.T) {
+			namespace := clustertest.Namespace(t, c)
+			grant(t, c, namespace, overlay)
+			everybody := reviewed(t, c.REST, namespace, "nobody")
+			for who := range grants(t, overlay) {
+				want := here(said[who])
+				if who == "turn" {
+					want = here(said[who], more)
+				}
+				var last rights
+				err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
+					last = reviewed(t, c.REST, namespace, who) // RBAC follows its objects by informers
+					return len(last) == len(everybody)+len(want), nil
+				})
+				for right := range everybody {
+					delete(last, right)
+				}
+				if same(t, who, last, want); err != nil {
+					t.Errorf("%s: %v", who, err)
+				}
+			}
 		})
-		for right := range everybody {
-			delete(last, right)
-		}
-		if same(t, who, last, said[who]); err != nil {
-			t.Errorf("%s: %v", who, err)
+	}
+}
+
+// grant installs what gives the rights of an overlay, until the end of the test.
+// What is of the whole cluster gets the namespace's name: other tests have theirs.
+func grant(t *testing.T, c *cluster.Cluster, namespace, overlay string) {
+	t.Helper()
+	a := newApplier(t, c.REST)
+	for _, u := range into(t, overlay, namespace) {
+		switch u.GetKind() {
+		case "ServiceAccount", "Role", "RoleBinding":
+			a.apply(u)
+		case "ClusterRole", "ClusterRoleBinding":
+			u.SetName(namespace)
+			if _, ok := u.Object["roleRef"]; ok {
+				if err := unstructured.SetNestedField(u.Object, namespace, "roleRef", "name"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			a.apply(u)
 		}
 	}
+	t.Cleanup(func() {
+		rbac := clustertest.Clientset(c).RbacV1()
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		gone := func(err error) error {
+			if apierrors.IsNotFound(err) {
+				return nil
+			}
+			return err
+		}
+		if err := errors.Join(gone(rbac.ClusterRoleBindings().Delete(ctx, namespace, metav1.DeleteOptions{})),
+			gone(rbac.ClusterRoles().Delete(ctx, namespace, metav1.DeleteOptions{}))); err != nil {
+			t.Errorf("delete the rights in the whole cluster: %v", err)
+		}
+	})
 }

@@ -70,25 +70,36 @@ func TestAPI(t *testing.T) {
 	api := r.serve(t)
 	get, list := metav1.GetOptions{}, metav1.ListOptions{}
 	for want, ask := range map[string]func(context.Context) error{
-		"GET /api/v1/namespaces/o":                                        func(c context.Context) error { _, err := api.Namespaces().Get(c, "o", get); return err },
-		"GET /api/v1/nodes/o":                                             func(c context.Context) error { _, err := api.Nodes().Get(c, "o", get); return err },
-		"GET /api/v1/namespaces/n/secrets/o":                              func(c context.Context) error { _, err := api.Secrets("n").Get(c, "o", get); return err },
-		"GET /api/v1/secrets":                                             func(c context.Context) error { _, err := api.Secrets("").List(c, list); return err },
-		"GET /api/v1/namespaces/n/configmaps/o":                           func(c context.Context) error { _, err := api.ConfigMaps("n").Get(c, "o", get); return err },
-		"GET /api/v1/namespaces/n/services/o":                             func(c context.Context) error { _, err := api.Services("n").Get(c, "o", get); return err },
-		"GET /api/v1/namespaces/n/pods/o":                                 func(c context.Context) error { _, err := api.Pods("n").Get(c, "o", get); return err },
-		"GET /api/v1/namespaces/n/serviceaccounts/o":                      func(c context.Context) error { _, err := api.ServiceAccounts("n").Get(c, "o", get); return err },
-		"GET /apis/apps/v1/deployments":                                   func(c context.Context) error { _, err := api.Deployments("").List(c, list); return err },
-		"GET /apis/apps/v1/namespaces/n/deployments/o":                    func(c context.Context) error { _, err := api.Deployments("n").Get(c, "o", get); return err },
-		"GET /apis/apps/v1/namespaces/n/deployments/o/scale":              func(c context.Context) error { _, err := api.Scales("n").Get(c, "o", get); return err },
-		"GET /apis/discovery.k8s.io/v1/namespaces/n/endpointslices/o":     func(c context.Context) error { _, err := api.EndpointSlices("n").Get(c, "o", get); return err },
-		"GET /apis/coordination.k8s.io/v1/namespaces/n/leases/o":          func(c context.Context) error { _, err := api.Leases("n").Get(c, "o", get); return err },
-		"GET /apis/networking.k8s.io/v1/namespaces/n/networkpolicies":     func(c context.Context) error { _, err := api.NetworkPolicies("n").List(c, list); return err },
-		"GET /apis/autoscaling/v2/namespaces/n/horizontalpodautoscalers":  func(c context.Context) error { _, err := api.HorizontalPodAutoscalers("n").List(c, list); return err },
-		"GET /.well-known/openid-configuration":                           func(c context.Context) error { return api.REST().Get().AbsPath("/.well-known/openid-configuration").Do(c).Error() },
-		"GET /api/v1/namespaces/n/pods?labelSelector=a%3Db&limit=7":       func(c context.Context) error { _, err := api.Pods("n").List(c, metav1.ListOptions{LabelSelector: "a=b", Limit: 7}); return err },
-		"GET /api/v1/namespaces/n/pods?timeout=9s&timeoutSeconds=9":       func(c context.Context) error { _, err := api.Pods("n").List(c, metav1.ListOptions{TimeoutSeconds: ptr.To[int64](9)}); return err },
-		"GET /apis/apps/v1/namespaces/n/deployments/o?resourceVersion=12": func(c context.Context) error { _, err := api.Deployments("n").Get(c, "o", metav1.GetOptions{ResourceVersion: "12"}); return err },
+		"GET /api/v1/namespaces/o":                                       func(c context.Context) error { _, err := api.Namespaces().Get(c, "o", get); return err },
+		"GET /api/v1/nodes/o":                                            func(c context.Context) error { _, err := api.Nodes().Get(c, "o", get); return err },
+		"GET /api/v1/namespaces/n/secrets/o":                             func(c context.Context) error { _, err := api.Secrets("n").Get(c, "o", get); return err },
+		"GET /api/v1/secrets":                                            func(c context.Context) error { _, err := api.Secrets("").List(c, list); return err },
+		"GET /api/v1/namespaces/n/configmaps/o":                          func(c context.Context) error { _, err := api.ConfigMaps("n").Get(c, "o", get); return err },
+		"GET /api/v1/namespaces/n/services/o":                            func(c context.Context) error { _, err := api.Services("n").Get(c, "o", get); return err },
+		"GET /api/v1/namespaces/n/pods/o":                                func(c context.Context) error { _, err := api.Pods("n").Get(c, "o", get); return err },
+		"GET /api/v1/namespaces/n/serviceaccounts/o":                     func(c context.Context) error { _, err := api.ServiceAccounts("n").Get(c, "o", get); return err },
+		"GET /apis/apps/v1/deployments":                                  func(c context.Context) error { _, err := api.Deployments("").List(c, list); return err },
+		"GET /apis/apps/v1/namespaces/n/deployments/o":                   func(c context.Context) error { _, err := api.Deployments("n").Get(c, "o", get); return err },
+		"GET /apis/apps/v1/namespaces/n/deployments/o/scale":             func(c context.Context) error { _, err := api.Scales("n").Get(c, "o", get); return err },
+		"GET /apis/discovery.k8s.io/v1/namespaces/n/endpointslices/o":    func(c context.Context) error { _, err := api.EndpointSlices("n").Get(c, "o", get); return err },
+		"GET /apis/coordination.k8s.io/v1/namespaces/n/leases/o":         func(c context.Context) error { _, err := api.Leases("n").Get(c, "o", get); return err },
+		"GET /apis/networking.k8s.io/v1/namespaces/n/networkpolicies":    func(c context.Context) error { _, err := api.NetworkPolicies("n").List(c, list); return err },
+		"GET /apis/autoscaling/v2/namespaces/n/horizontalpodautoscalers": func(c context.Context) error { _, err := api.HorizontalPodAutoscalers("n").List(c, list); return err },
+		"GET /.well-known/openid-configuration": func(c context.Context) error {
+			return api.REST().Get().AbsPath("/.well-known/openid-configuration").Do(c).Error()
+		},
+		"GET /api/v1/namespaces/n/pods?labelSelector=a%3Db&limit=7": func(c context.Context) error {
+			_, err := api.Pods("n").List(c, metav1.ListOptions{LabelSelector: "a=b", Limit: 7})
+			return err
+		},
+		"GET /api/v1/namespaces/n/pods?timeout=9s&timeoutSeconds=9": func(c context.Context) error {
+			_, err := api.Pods("n").List(c, metav1.ListOptions{TimeoutSeconds: ptr.To[int64](9)})
+			return err
+		},
+		"GET /apis/apps/v1/namespaces/n/deployments/o?resourceVersion=12": func(c context.Context) error {
+			_, err := api.Deployments("n").Get(c, "o", metav1.GetOptions{ResourceVersion: "12"})
+			return err
+		},
 		`DELETE /api/v1/namespaces/n/pods/o application/json {"kind":"DeleteOptions","apiVersion":"v1","preconditions":{"uid":"u"}}`: func(c context.Context) error {
 			return api.Pods("n").Delete(c, "o", metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions("u")})
 		},

@@ -84,8 +84,8 @@ func certified(t *testing.T) string {
 	}
 	dir := t.TempDir()
 	for name, data := range map[string][]byte{
-		"crt":    pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
-		"key":    pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		"crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
+		"key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
 		"config": fmt.Appendf(nil, `{apiVersion: v1, kind: Config, current-context: c, clusters: [{name: c, cluster: {server: %q, certificate-authority: crt}}],
 users: [{name: u, user: {client-certificate: crt, client-key: key}}], contexts: [{name: c, context: {cluster: c, user: u}}]}`, server.URL),
 	} {
@@ -115,7 +115,7 @@ func TestConnectWithCertificateFiles(t *testing.T) {
 		t.Error(err)
 	}
 	goleak.VerifyNone(t, before, goleak.IgnoreAnyFunction("net/http.(*conn).serve")) // the server's own
-	if err := c.Close(); err != nil { // and until here it is held: the garbage collector ends such goroutines as well
+	if err := c.Close(); err != nil {                                                // and until here it is held: the garbage collector ends such goroutines as well
 		t.Error(err)
 	}
 	if err := os.Remove(filepath.Join(filepath.Dir(file), "key")); err != nil {

@@ -39,7 +39,7 @@ type candidate struct {
 func stand(t *testing.T, c *cluster.Cluster, together *atomic.Int32) *candidate {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	out := &candidate{cancel, make(chan struct{}, 10), make(chan error, 1)}
+	out := &candidate{cancel, make(chan struct{}, 1000), make(chan error, 1)}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		out.ended <- c.Lead(ctx, "cloudretro-test", func(ctx context.Context) error {
@@ -113,6 +113,24 @@ func (l *leases) be(away bool) {
 	l.away = away
 }
 
+// edit changes the Lease as somebody would by hand; nil deletes it.
+func (l *leases) edit(spec *coordinationv1.LeaseSpec) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.version++
+	l.lease = nil
+	if spec != nil {
+		l.lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "cloudretro-test", ResourceVersion: strconv.Itoa(l.version)}, Spec: *spec}
+	}
+}
+
+// now is the Lease as it is, nil if there is none.
+func (l *leases) now() *coordinationv1.Lease {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lease.DeepCopy()
+}
+
 func (l *leases) holder() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,6 +159,9 @@ func (l *leases) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := json.NewDecoder(r.Body).Decode(next); err != nil {
 		return nil, err
 	}
+	if l.lease == nil && r.Method == http.MethodPut {
+		return answer(r, http.StatusNotFound, metav1.Status{Status: metav1.StatusFailure, Code: 404, Reason: metav1.StatusReasonNotFound}), nil
+	}
 	if l.lease != nil && l.lease.ResourceVersion != next.ResourceVersion {
 		return answer(r, http.StatusConflict, metav1.Status{Status: metav1.StatusFailure, Code: 409, Reason: metav1.StatusReasonConflict}), nil
 	}
@@ -161,12 +182,17 @@ func answer(r *http.Request, status int, body any) *http.Response {
 // connect is a client of it, by a connection of its own that breaks with broken.
 func (l *leases) connect(t *testing.T, log io.Writer, broken *atomic.Bool) *cluster.Cluster {
 	t.Helper()
-	way := roundTrip(func(r *http.Request) (*http.Response, error) {
+	return through(t, log, func(r *http.Request) (*http.Response, error) {
 		if broken.Load() {
 			return nil, errors.New("no route to host")
 		}
 		return l.RoundTrip(r)
 	})
+}
+
+// through is a client whose requests go a way of the test's own.
+func through(t *testing.T, log io.Writer, way roundTrip) *cluster.Cluster {
+	t.Helper()
 	api, err := cluster.NewAPI(&rest.Config{Host: "http://api"}, &http.Client{Transport: way})
 	if err != nil {
 		t.Fatal(err)

@@ -11,7 +11,9 @@ import (
 // Trouble remembers why an API server does not do what it is asked for, so that
 // each kind of reason is said once and not at each attempt. Its zero value is
 // that all is well. It may be used concurrently.
-type Trouble struct{ said atomic.Pointer[metav1.StatusReason] }
+type Trouble struct {
+	said atomic.Pointer[metav1.StatusReason]
+}
 
 // New says whether an error is of another kind than the one before, if there was
 // one. What fails after ctx has ended was not waited for, and is not new.

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -12,7 +11,6 @@ import (
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -205,37 +203,33 @@ func TestRightsInTheCluster(t *testing.T) {
 }
 
 // grant installs what gives the rights of an overlay, until the end of the test.
-// What is of the whole cluster gets the namespace's name: other tests have theirs.
+// What is of the whole cluster gets the namespace's name, too: other tests have theirs.
 func grant(t *testing.T, c *cluster.Cluster, namespace, overlay string) {
 	t.Helper()
 	a := newApplier(t, c.REST)
+	rbac := clustertest.Clientset(c).RbacV1()
 	for _, u := range into(t, overlay, namespace) {
-		switch u.GetKind() {
-		case "ServiceAccount", "Role", "RoleBinding":
-			a.apply(u)
-		case "ClusterRole", "ClusterRoleBinding":
-			u.SetName(namespace)
-			if _, ok := u.Object["roleRef"]; ok {
-				if err := unstructured.SetNestedField(u.Object, namespace, "roleRef", "name"); err != nil {
-					t.Fatal(err)
-				}
+		switch kind := u.GetKind(); kind {
+		case "ClusterRoleBinding":
+			ref, _, _ := unstructured.NestedString(u.Object, "roleRef", "name")
+			if err := unstructured.SetNestedField(u.Object, ref+"-"+namespace, "roleRef", "name"); err != nil {
+				t.Fatal(err)
 			}
+			fallthrough
+		case "ClusterRole":
+			u.SetName(u.GetName() + "-" + namespace)
+			remove := rbac.ClusterRoles().Delete
+			if kind == "ClusterRoleBinding" {
+				remove = rbac.ClusterRoleBindings().Delete
+			}
+			t.Cleanup(func() {
+				if err := remove(context.Background(), u.GetName(), metav1.DeleteOptions{}); err != nil {
+					t.Errorf("delete %s: %v", key(u), err)
+				}
+			})
+			fallthrough
+		case "ServiceAccount", "Role", "RoleBinding":
 			a.apply(u)
 		}
 	}
-	t.Cleanup(func() {
-		rbac := clustertest.Clientset(c).RbacV1()
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		gone := func(err error) error {
-			if apierrors.IsNotFound(err) {
-				return nil
-			}
-			return err
-		}
-		if err := errors.Join(gone(rbac.ClusterRoleBindings().Delete(ctx, namespace, metav1.DeleteOptions{})),
-			gone(rbac.ClusterRoles().Delete(ctx, namespace, metav1.DeleteOptions{}))); err != nil {
-			t.Errorf("delete the rights in the whole cluster: %v", err)
-		}
-	})
 }

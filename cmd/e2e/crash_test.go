@@ -22,6 +22,8 @@ func TestCoreKilled(t *testing.T) {
 			}
 			until(t, victim, "probe.frames.length > 150", 10*time.Second) // a snapshot is taken every second
 			otherStart := eval[float64](t, other, "performance.now()")
+			const path = "/a=ice-ufrag:(.*)/.exec(probe.pc.localDescription.sdp)[1]"
+			before := eval[string](t, victim, path)
 			gap, err := victim.Hurt(first[0], signal)
 			if err != nil {
 				t.Fatal(err)
@@ -30,6 +32,9 @@ func TestCoreKilled(t *testing.T) {
 			t.Logf("longest gap of the room: %.0f ms; of the other: %.0f ms", gap, otherGap)
 			if n := eval[float64](t, victim, "probe.pcs.length"); n != 1 {
 				t.Errorf("%v peer connections, want the same one", n)
+			}
+			if eval[string](t, victim, path) != before {
+				t.Error("the page took a room without pictures for a dead path, and began ICE anew")
 			}
 			survivor := slices.DeleteFunc(both, func(pid int) bool { return pid == first[0] })[0]
 			if now := s.Cores(); len(now) != 2 || slices.Contains(now, first[0]) || !slices.Contains(now, survivor) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -9,7 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator"
 	"github.com/cloudretro/cloudretro/coordinator/acme"
 	"github.com/cloudretro/cloudretro/coordinator/certificate/certificatetest"
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 )
 
 const httpsKey = "coordinator.server.tls"
@@ -68,40 +67,18 @@ func TestHTTPSPortsInUse(t *testing.T) {
 	}
 }
 
-// shared is a log that is read while roles write it.
-type shared struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *shared) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *shared) has(text string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Contains(s.text.String(), text)
-}
-
 // One process with HTTPS: its gate joins its coordinator, though the certificate
 // is for another name; browsers are sent on; metrics tell the certificate's end.
 func TestHTTPSHouse(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	end := time.Now().Add(time.Hour).Truncate(time.Second)
 	m := certificatetest.NewMount(t, certificatetest.New(t, "play.example.org", end))
-	var log shared
+	var log clustertest.Log
 	h, stop := runHouse(t, defaults(t, "coordinator.server.https=true", httpsKey+".httpsCert="+m.Cert, httpsKey+".httpsKey="+m.Key,
 		httpsKey+".address=127.0.0.1:0", "coordinator.server.address=127.0.0.1:0", "turn.listeners=[{protocol: udp, address: '127.0.0.1:0'}]",
 		"secrets.worker=0123456789abcdef0", "ops.address="), roles{coordinator: true, turn: true}, &log)
 	defer stop()
-	for end := time.Now().Add(30 * time.Second); !log.has("gate joined"); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the gate does not join its own coordinator")
-		}
-	}
+	log.Await(t, "gate joined")
 	if !strings.HasPrefix(h.page, "https://127.0.0.1:") || !strings.HasPrefix(h.local, "http://127.0.0.1:") {
 		t.Errorf("the page is at %s, roles join at %s", h.page, h.local)
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -22,26 +21,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/cloudretro/cloudretro/config"
+	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
-
-// journal is a log that is read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
 
 // eventually waits until something is so.
 func eventually(t *testing.T, what string, is func() bool) {
@@ -222,9 +204,9 @@ func liveOnly(t *testing.T, set ...string) config.Config {
 }
 
 // reloading is a house of coordinator and gate, and what it is told to read.
-func reloading(t *testing.T, next func() (config.Config, error), set ...string) (h *house, log *journal, again func()) {
+func reloading(t *testing.T, next func() (config.Config, error), set ...string) (h *house, log *clustertest.Log, again func()) {
 	t.Helper()
-	log = &journal{}
+	log = &clustertest.Log{}
 	set = append([]string{
 		"secrets.worker=0123456789abcdef0", "turn.listeners=[{protocol: tcp, address: '127.0.0.1:0'}]", "ops.address=",
 		"coordinator.server.address=127.0.0.1:0",

@@ -1,7 +1,6 @@
 package discovery_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -316,24 +315,6 @@ func clientOf(t *testing.T, cfg *rest.Config) *cluster.API {
 	return client
 }
 
-// notes is a log that may be read while it is written.
-type notes struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (n *notes) Write(b []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.Write(b)
-}
-
-func (n *notes) count(text string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.Count(n.text.String(), text)
-}
-
 // The rights of the base are enough: in its own namespace, and to the Service by
 // name alone. What is not granted is said, and costs nothing else.
 func TestSmallestRights(t *testing.T) {
@@ -347,27 +328,27 @@ func TestSmallestRights(t *testing.T) {
 	udp, tcp := service.Spec.Ports[0].NodePort, service.Spec.Ports[1].NodePort
 	p.slice("c", "coordinator", discoveryv1.AddressTypeIPv4, "RS 10.1.0.1")
 	p.pod("a", "10.200.0.2")
-	client, log := p.as(c, rules...), &notes{}
-	r := relays(t, client, p.namespace, slog.New(slog.NewTextHandler(log, nil)))
+	client, log := p.as(c, rules...), &clustertest.Log{}
+	r := relays(t, client, p.namespace, log.Logger())
 	if got := r.next(); got != at("", udp, tcp) {
 		t.Errorf("found %q", got)
 	}
 	if got := coordinators(t, client, p.namespace).next(); got != "ws://10.1.0.1:8000" {
 		t.Errorf("found %q", got)
 	}
-	until(t, "word of what is missing", func() bool { return log.count("cannot be followed") > 0 })
+	until(t, "word of what is missing", func() bool { return log.Count("cannot be followed") > 0 })
 	r.stop()
 	r.quiet()
 
 	rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch"}})
 	p.must(clustertest.Clientset(c).RbacV1().Roles(p.namespace).Delete(t.Context(), "test", metav1.DeleteOptions{}))
 	p.must(clustertest.Clientset(c).RbacV1().RoleBindings(p.namespace).Delete(t.Context(), "test", metav1.DeleteOptions{}))
-	log = &notes{}
-	r = relays(t, p.as(c, rules...), p.namespace, slog.New(slog.NewTextHandler(log, nil)))
+	log = &clustertest.Log{}
+	r = relays(t, p.as(c, rules...), p.namespace, log.Logger())
 	r.until(at("", udp, tcp) + " " + at("10.200.0.2", udp, tcp))
 	p.pod("b", "10.200.0.3")
 	r.until(at("", udp, tcp) + " " + at("10.200.0.2", udp, tcp) + " " + at("10.200.0.3", udp, tcp))
-	if n := log.count("Nodes may not be read"); n != 1 {
+	if n := log.Count("Nodes may not be read"); n != 1 {
 		t.Errorf("said %d times that nodes may not be read", n)
 	}
 }
@@ -375,15 +356,15 @@ func TestSmallestRights(t *testing.T) {
 // A Watch that is told to end before it has heard of anything ends.
 func TestWatchEndsWithoutAServer(t *testing.T) {
 	client := clientOf(t, &rest.Config{Host: "http://127.0.0.1:1"})
-	log := &notes{}
-	r := relays(t, client, "arcade", slog.New(slog.NewTextHandler(log, nil)))
+	log := &clustertest.Log{}
+	r := relays(t, client, "arcade", log.Logger())
 	c, w := coordinators(t, client, "arcade"), workers(t, client, "arcade")
-	until(t, "the trouble to be said", func() bool { return log.count("cannot be followed") > 0 })
+	until(t, "the trouble to be said", func() bool { return log.Count("cannot be followed") > 0 })
 	for _, s := range []*sets{r, c, w} {
 		s.stop()
 		s.quiet()
 	}
-	if n := log.count("cannot be followed"); n > 2 { // the Service, and the pods
+	if n := log.Count("cannot be followed"); n > 2 { // the Service, and the pods
 		t.Errorf("said %d times", n)
 	}
 	if names := fmt.Sprint(discovery.NewWorkers(discovery.SlicesConfig{Namespace: "a", Service: "w"}), discovery.NewCoordinators(discovery.SlicesConfig{Namespace: "a", Service: "c"})); !slices.Equal(strings.Fields(names), []string{"Service", "a/w", "Service", "a/c"}) {

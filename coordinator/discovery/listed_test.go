@@ -75,14 +75,14 @@ func TestListed(t *testing.T) {
 func TestNeverListed(t *testing.T) {
 	p := placeOf(t, clustertest.Connect(t))
 	p.slice("c", "coordinator", discoveryv1.AddressTypeIPv4, "RS 10.1.0.1")
-	log := &notes{}
-	l := p.listed(50*time.Millisecond, slog.New(slog.NewTextHandler(log, nil)))
+	log := &clustertest.Log{}
+	l := p.listed(50*time.Millisecond, log.Logger())
 	if got := l.next(); got != "ws://10.1.0.1:8000" {
 		t.Errorf("found %q", got)
 	}
 	l.stop()
-	if log.count("gates will not relay") != 1 || log.count("service=worker") != 1 {
-		t.Errorf("logged %q", log.text.String())
+	if log.Count("gates will not relay") != 1 || log.Count("service=worker") != 1 {
+		t.Errorf("logged %q", log)
 	}
 }
 
@@ -90,11 +90,11 @@ func TestNeverListed(t *testing.T) {
 func TestListedEnds(t *testing.T) {
 	p := placeOf(t, clustertest.Connect(t))
 	p.slice("c", "coordinator", discoveryv1.AddressTypeIPv4, "RS 10.1.0.1")
-	log := &notes{}
-	l := p.listed(patient, slog.New(slog.NewTextHandler(log, nil)))
+	log := &clustertest.Log{}
+	l := p.listed(patient, log.Logger())
 	l.stop()
-	if l.quiet(); log.text.Len() > 0 {
-		t.Errorf("logged %q", log.text.String())
+	if l.quiet(); log.String() != "" {
+		t.Errorf("logged %q", log)
 	}
 }
 

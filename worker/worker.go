@@ -185,10 +185,10 @@ func (w *Worker) trim(ctx context.Context) {
 		return
 	case <-time.After(settleTime):
 	}
+	debug.FreeOSMemory() // first: it reads tables that the trim then drops
 	if _, err := trim.FilePages(); err != nil {
 		w.log.Debug("start-up code stays resident", "error", err)
 	}
-	debug.FreeOSMemory()
 }
 
 // Close frees the sockets of a worker that does not run.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -206,6 +207,7 @@ func (e *encoders) report(b *batch) error {
 	}
 	e.reported = b.end
 	if e.reports++; e.reports == trimAfter {
+		debug.FreeOSMemory() // first: it reads tables that the trim then drops
 		if _, err := trim.FilePages(); err != nil {
 			e.log.Debug("start-up code stays resident", "error", err)
 		}

@@ -6,6 +6,7 @@ package trim
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -36,19 +37,18 @@ func cleanFileSpans(smaps io.Reader) ([]span, error) {
 	}
 	lines := bufio.NewScanner(smaps)
 	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 2 {
+		key, value := word(lines.Bytes())
+		if len(key) == 0 {
 			continue
 		}
-		if key, isKey := strings.CutSuffix(fields[0], ":"); isKey {
-			// Dirty alone may be the file's own page, written a moment ago.
-			own := key == "Anonymous" || key == "Swap" || key == "Locked"
-			if own && fields[1] != "0" {
+		if key[len(key)-1] == ':' {
+			if amount, _ := word(value); own(key) && string(amount) != "0" {
 				fits = false
 			}
 			continue
 		}
 		keep()
+		fields := strings.Fields(lines.Text())
 		var err error
 		if current, err = parseSpan(fields[0]); err != nil {
 			return nil, err
@@ -73,6 +73,26 @@ func droppable(fields []string) bool {
 	}
 	perms := fields[1]
 	return len(perms) == 4 && perms[0] == 'r' && perms[1] == '-' && perms[3] == 'p'
+}
+
+// own says whether a line of smaps counts pages that are the process's own.
+// Dirty alone may be the file's page, written a moment ago.
+func own(key []byte) bool {
+	switch string(key) {
+	case "Anonymous:", "Swap:", "Locked:":
+		return true
+	}
+	return false
+}
+
+// word splits the first word off a line. There are tens of thousands of lines,
+// so it makes no strings: a trim that leaves garbage behind would be none.
+func word(line []byte) (first, rest []byte) {
+	line = bytes.TrimLeft(line, " \t")
+	if end := bytes.IndexAny(line, " \t"); end >= 0 {
+		return line[:end], line[end:]
+	}
+	return line, nil
 }
 
 func parseSpan(text string) (span, error) {

@@ -39,6 +39,22 @@ func TestCleanFileSpans(t *testing.T) {
 	}
 }
 
+// TestCleanFileSpansLeavesNoGarbage reads a mapping of many lines: what is made
+// for each would stay in a process that collects no more.
+func TestCleanFileSpansLeavesNoGarbage(t *testing.T) {
+	few, many := head+"Anonymous: 0 kB\n", head+strings.Repeat("Anonymous:             0 kB\n", 1000)
+	allocs := func(smaps string) float64 {
+		return testing.AllocsPerRun(10, func() {
+			if spans, err := cleanFileSpans(strings.NewReader(smaps)); err != nil || len(spans) != 1 {
+				t.Errorf("got %v, %v", spans, err)
+			}
+		})
+	}
+	if a, b := allocs(few), allocs(many); b > a {
+		t.Errorf("%v allocations for 2 lines, %v for 1001", a, b)
+	}
+}
+
 func TestCleanFileSpansRefuses(t *testing.T) {
 	for _, line := range []string{"xyz r-xp 0 0 1 /a\n", "5-4 r-xp 0 0 1 /a\n", "4 r-xp 0 0 1 /a\n", "10000000000000000-1 r-xp 0 0 1 /a\n"} {
 		if got, err := cleanFileSpans(strings.NewReader(line)); err == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // ownClass lets the overlay gateway stand beside others in one cluster: class,
-// binding and controller have names of their own. Node ports are its addresses.
+// bindings and controller have names of their own. Node ports are its addresses.
 const ownClass = `patches:
 - target: {kind: GatewayClass, name: cloudretro}
   options: {allowNameChange: true}
@@ -20,6 +20,10 @@ const ownClass = `patches:
   options: {allowNameChange: true}
   patch: |
     - {op: replace, path: /metadata/name, value: "@class@"}
+- target: {kind: ClusterRoleBinding, name: cloudretro-gateway-secrets}
+  options: {allowNameChange: true}
+  patch: |
+    - {op: replace, path: /metadata/name, value: "@class@-secrets"}
 - target: {kind: Gateway, name: turn}
   patch: |
     - {op: add, path: /metadata/annotations, value: {cloudretro.dev/service-type: NodePort}}
@@ -51,7 +55,7 @@ func TestClusterGateway(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		out, err := kubectlCommand(ctx, "delete", "--ignore-not-found", "gatewayclass/"+class, "clusterrolebinding/"+class).CombinedOutput()
+		out, err := kubectlCommand(ctx, "delete", "--ignore-not-found", "gatewayclass/"+class, "clusterrolebinding/"+class, "clusterrolebinding/"+class+"-secrets").CombinedOutput()
 		if err != nil {
 			t.Errorf("delete what is of the whole cluster: %v\n%s", err, out)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -116,8 +117,8 @@ func TestSecretsMayNotBeRead(t *testing.T) {
   listeners: [{name: udp, port: 3478, protocol: UDP}, {name: tls, port: 5349, protocol: TLS, tls: {certificateRefs: [{name: cert}]}}]}}`)
 	w.startAt("one", own)
 	w.programmed(w.Namespace, "gate", "udp")
-	if reason := w.listener(w.Namespace, "gate", "tls", "ResolvedRefs"); reason != "InvalidCertificateRef" {
-		t.Errorf("what may not be read is %s", reason)
+	if c := w.condition(w.Namespace, "gate", "tls", "ResolvedRefs"); c.Reason != "InvalidCertificateRef" || !strings.Contains(c.Message, "may not be read") {
+		t.Errorf("what may not be read is %+v", c)
 	}
 	secrets := rule(follow, "", "secrets")
 	secrets.ResourceNames = []string{"cert"} // which is enough

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/gateway-api/pkg/features"
 )
 
@@ -155,6 +158,21 @@ func TestSecretsThatAreWanted(t *testing.T) {
 }
 
 // A Gateway's own GatewayConfig goes before that of the class.
+// That a Secret may not be read is told, and what gives the right.
+func TestUnreadableSecrets(t *testing.T) {
+	r := snapshot(t, classOf(refersToConfig), configOf("authRef: {name: login}"), gatewayOf("", "", "    - {name: l, port: 1, protocol: TLS, tls: {certificateRefs: [{name: tls}]}}"))
+	r.Unreadable = map[types.NamespacedName]bool{{Namespace: "x", Name: "login"}: true, {Namespace: "infra", Name: "tls"}: true}
+	settle(t, &r)
+	l := listenerNamed(t, gatewayNamed(t, r, "g"), "l")
+	expect(t, "class", r.Classes[0].Status.Conditions, "Accepted=False InvalidParameters")
+	expect(t, "listener", l.Conditions, "ResolvedRefs=False InvalidCertificateRef")
+	for _, c := range []*metav1.Condition{apimeta.FindStatusCondition(r.Classes[0].Status.Conditions, "Accepted"), apimeta.FindStatusCondition(l.Conditions, "ResolvedRefs")} {
+		if !strings.Contains(c.Message, "may not be read") || !strings.Contains(c.Message, "cloudretro-gateway-secrets") {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
 func TestParametersOfAGateway(t *testing.T) {
 	own := strings.ReplaceAll(configOf("userName: u, password: p"), "namespace: x", "namespace: cloudretro")
 	r := snapshot(t, classOf(refersToConfig), configOf("realm: r, sharedSecret: s, loadBalancerServiceAnnotations: {a/b: c}"), own,

@@ -205,6 +205,7 @@ func (c *Controller) translate() (Outcome, Resources) {
 		Services:       objects[*corev1.Service](c.services),
 		Slices:         objects[*discoveryv1.EndpointSlice](c.slices),
 		Secrets:        c.secrets.list(),
+		Unreadable:     c.secrets.unreadable(),
 		Bundles:        c.custom.bundles(),
 		NodeAddresses:  nodeAddresses(objects[*corev1.Pod](c.pods)),
 		Unserved:       c.unserved,

@@ -106,9 +106,9 @@ func (t *translator) login(config *GatewayConfig) (l login, said bool, problem s
 	if !t.permitted(reference{Group, "GatewayConfig", config.Namespace, corev1.GroupName, "Secret", name}) {
 		return l, true, fmt.Sprintf("authRef leads to Secret %s in another namespace; a ReferenceGrant there, from GatewayConfig of group %s in namespace %s, would permit it", name, Group, config.Namespace)
 	}
-	secret := t.secret(name)
+	secret, why := t.secret(name)
 	if secret == nil {
-		return l, true, fmt.Sprintf("Secret %s does not exist", name)
+		return l, true, why
 	}
 	value := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
 	l = login{value("type"), value("username"), value("password"), value("secret")}
@@ -122,9 +122,15 @@ func (t *translator) login(config *GatewayConfig) (l login, said bool, problem s
 }
 
 // secret finds a Secret that may be referred to, and notes that it is wanted.
-func (t *translator) secret(name types.NamespacedName) *corev1.Secret {
+func (t *translator) secret(name types.NamespacedName) (secret *corev1.Secret, why string) {
 	t.wanted[name] = true
-	return t.secrets[name]
+	switch secret := t.secrets[name]; {
+	case secret != nil:
+		return secret, ""
+	case t.Unreadable[name]:
+		return nil, fmt.Sprintf("Secret %s may not be read; in its namespace, bind the ClusterRole cloudretro-gateway-secrets to the service account of the turn pods", name)
+	}
+	return nil, fmt.Sprintf("Secret %s does not exist", name)
 }
 
 // credentials checks what was written down.

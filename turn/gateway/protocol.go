@@ -178,9 +178,9 @@ func (t *translator) judgeCertificates(d *door, l *listener) {
 			unresolved(gatewayv1.ListenerReasonRefNotPermitted, "no ReferenceGrant in namespace %s permits Gateways of namespace %s to refer to Secret %s", name.Namespace, d.name.Namespace, name.Name)
 			continue
 		}
-		secret := t.secret(name)
+		secret, why := t.secret(name)
 		if secret == nil {
-			unresolved(gatewayv1.ListenerReasonInvalidCertificateRef, "Secret %s does not exist", name)
+			unresolved(gatewayv1.ListenerReasonInvalidCertificateRef, "%s", why)
 			continue
 		}
 		pair, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])

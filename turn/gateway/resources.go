@@ -24,6 +24,8 @@ type Resources struct {
 	Services       []*corev1.Service // backends, and those that were made for Gateways
 	Slices         []*discoveryv1.EndpointSlice
 	Secrets        []*corev1.Secret // see Outcome.Secrets
+	// Unreadable are Secrets that the API server does not let us read.
+	Unreadable map[types.NamespacedName]bool
 
 	// Bundles are the bundle-version annotations of the Gateway API's CRDs by name
 	// of the CRD; none if they cannot be read.

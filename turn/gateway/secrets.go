@@ -53,6 +53,17 @@ func (s *secrets) arrange(ctx context.Context, wanted []types.NamespacedName) (k
 	return known, nil
 }
 
+// unreadable are those that we may not read.
+func (s *secrets) unreadable() map[types.NamespacedName]bool {
+	names := map[types.NamespacedName]bool{}
+	for name, fd := range s.follows {
+		if fd.refused.Load() && !fd.informer.HasSynced() {
+			names[name] = true
+		}
+	}
+	return names
+}
+
 // list are those that are there.
 func (s *secrets) list() []*corev1.Secret {
 	var all []*corev1.Secret

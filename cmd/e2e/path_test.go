@@ -1,8 +1,10 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"syscall"
 	"testing"
 	"time"
 
@@ -63,11 +65,36 @@ func TestFlowCut(t *testing.T) {
 		since := eval[float64](t, p, "performance.now()")
 		f.cut()
 		until(t, p, "cloudretro.state === 'reconnecting'", patient)
+		if state := eval[string](t, p, "probe.pc.connectionState"); state != "connected" {
+			t.Errorf("the page waited until the browser found the path %s", state)
+		}
 		until(t, p, "cloudretro.state === 'playing'", patient)
 		until(t, p, fmt.Sprintf("performance.now() - probe.frames.at(-1).now < 200 && probe.frames.filter((f) => f.now > %f).length > 60", since), patient)
 		t.Logf("longest time without a new picture: %.0f ms", longestGap(t, p, since))
 		hold(t, p, "KeyZ", presses, rests)
 	}
+	if n := eval[float64](t, p, "probe.pcs.length"); n != 1 {
+		t.Errorf("%v peer connections, want the same one", n)
+	}
+}
+
+// TestWorkerStalls holds a worker for longer than pages are patient with silence:
+// what they begin meanwhile does the game no harm when it is back.
+func TestWorkerStalls(t *testing.T) {
+	f := fleet(t, FleetOptions{Coordinators: 1, Workers: 1})
+	p := open(t, f.Coordinators[0].URL+"/play/test-card")
+	until(t, p, "probe.frames.length > 60 && cloudretro.state === 'playing'", patient)
+	worker := f.Workers[0].Pid()
+	if err := syscall.Kill(worker, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	reconnecting := p.Until("cloudretro.state === 'reconnecting'", patient)
+	if err := errors.Join(reconnecting, syscall.Kill(worker, syscall.SIGCONT)); err != nil {
+		t.Fatal(err)
+	}
+	since := eval[float64](t, p, "performance.now()")
+	until(t, p, fmt.Sprintf("cloudretro.state === 'playing' && probe.pc.signalingState === 'stable' && probe.frames.filter((f) => f.now > %f).length > 120", since), patient)
+	hold(t, p, "KeyZ", presses, rests)
 	if n := eval[float64](t, p, "probe.pcs.length"); n != 1 {
 		t.Errorf("%v peer connections, want the same one", n)
 	}

@@ -61,13 +61,12 @@ func (s *session) serve(ctx context.Context) error {
 	err = s.load(p)
 	if err == nil {
 		ready = time.Now()
-		e.orders.open(s.memory)
 		memory := e.memory
 		helpers.Go(func() { p.watch(ctx, memory.Progress, e.cfg.HangTimeout) })
 		helpers.Go(func() { e.tell(p) })
 		err = s.receive(ctx, p)
-		e.orders.close()
 	}
+	e.orders.close()
 	if ctx.Err() == nil {
 		p.lingerThenKill()
 	}
@@ -78,7 +77,8 @@ func (s *session) serve(ctx context.Context) error {
 	return p.explain(err)
 }
 
-// load sends Start and waits for ready.
+// load sends Start, waits for ready and tells the sink. Orders are taken from
+// before that on: who hears that the game runs may save it at once.
 func (s *session) load(p *process) error {
 	e := s.engine
 	start := wire.Start{Spec: e.spec, Restore: s.restore}
@@ -112,6 +112,7 @@ func (s *session) load(p *process) error {
 		return err
 	}
 	s.judge(p)
+	e.orders.open(s.memory)
 	e.sink.Event(Event{Kind: kind, Info: s.info})
 	return p.conn.SetReadDeadline(time.Time{})
 }

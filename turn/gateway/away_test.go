@@ -62,7 +62,7 @@ func TestServerAway(t *testing.T) {
   spec: {gatewayClassName: $NAME, listeners: [{name: one, port: 3478, protocol: UDP}`+more+`]}}`)
 	}
 	listeners("")
-	w.startAt("one", own)
+	w.startAt("one", own, t.Output())
 	one := w.programmed(w.Namespace, "gate", "one")
 	l.away.Store(true)
 	l.CloseAll()
@@ -76,52 +76,83 @@ func TestServerAway(t *testing.T) {
 	w.open(w.programmed(w.Namespace, "gate", "three"), installationSecret)
 }
 
+// grant gives the service account "turn" rights until the end of the test.
+func (w *world) grant(rules ...rbacv1.PolicyRule) {
+	w.t.Helper()
+	roles := clustertest.Clientset(w.Cluster).RbacV1()
+	ctx, cancel := context.WithTimeout(context.Background(), patient)
+	defer cancel()
+	name := metav1.ObjectMeta{GenerateName: w.name + "-"}
+	role, err := roles.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: name, Rules: rules}, metav1.CreateOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	binding, err := roles.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: w.Namespace, Name: "turn"}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patient)
+		defer cancel()
+		if err := errors.Join(roles.ClusterRoleBindings().Delete(ctx, binding.Name, metav1.DeleteOptions{}), roles.ClusterRoles().Delete(ctx, role.Name, metav1.DeleteOptions{})); err != nil {
+			w.t.Error(err)
+		}
+	})
+}
+
+func rule(verbs []string, group string, resources ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: resources}
+}
+
+// withoutSecrets are all rights but to read Secrets and the upstream kinds.
+func withoutSecrets() []rbacv1.PolicyRule {
+	all := []string{"*"}
+	return []rbacv1.PolicyRule{
+		rule(all, "cloudretro.dev", "*"), rule(all, "apiextensions.k8s.io", "*"), rule(all, "discovery.k8s.io", "*"),
+		rule(all, "coordination.k8s.io", "*"), rule(all, "", "namespaces", "services", "pods"),
+	}
+}
+
 // What may not be read is missing, and the rest is served; it is read once it may
 // be.
 func TestSecretsMayNotBeRead(t *testing.T) {
 	w := newWorld(t)
 	own := *clustertest.As(t, w.Cluster, "turn")
-	grant := func(rules ...rbacv1.PolicyRule) {
-		t.Helper()
-		roles := clustertest.Clientset(w.Cluster).RbacV1()
-		ctx, cancel := context.WithTimeout(context.Background(), patient)
-		defer cancel()
-		name := metav1.ObjectMeta{GenerateName: w.name + "-"}
-		role, err := roles.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: name, Rules: rules}, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		binding, err := roles.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-			ObjectMeta: name, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: w.Namespace, Name: "turn"}},
-		}, metav1.CreateOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.Background(), patient)
-			defer cancel()
-			if err := errors.Join(roles.ClusterRoleBindings().Delete(ctx, binding.Name, metav1.DeleteOptions{}), roles.ClusterRoles().Delete(ctx, role.Name, metav1.DeleteOptions{})); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	rule := func(verbs []string, group string, resources ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: resources}
-	}
-	all, follow := []string{"*"}, []string{"list", "watch"}
-	grant(rule(all, "gateway.networking.k8s.io", "*"), rule(all, "cloudretro.dev", "*"), rule(all, "apiextensions.k8s.io", "*"),
-		rule(all, "", "namespaces", "services", "pods"), rule(all, "discovery.k8s.io", "*"), rule(all, "coordination.k8s.io", "*"))
+	w.grant(append(withoutSecrets(), rule([]string{"*"}, "gateway.networking.k8s.io", "*"))...)
 	w.certificate("$NS", "cert", "one.example.org")
 	w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gate, namespace: $NS}, spec: {gatewayClassName: $NAME,
-  listeners: [{name: udp, port: 3478, protocol: UDP}, {name: tls, port: 5349, protocol: TLS, tls: {certificateRefs: [{name: cert}]}}]}}`)
-	w.startAt("one", own)
+  listeners: [{name: udp, port: 3478, protocol: UDP}, {name: tls, port: 5349, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}]}}`)
+	w.startAt("one", own, t.Output())
 	w.programmed(w.Namespace, "gate", "udp")
 	if c := w.condition(w.Namespace, "gate", "tls", "ResolvedRefs"); c.Reason != "InvalidCertificateRef" || !strings.Contains(c.Message, "may not be read") {
 		t.Errorf("what may not be read is %+v", c)
 	}
-	secrets := rule(follow, "", "secrets")
+	secrets := rule([]string{"list", "watch"}, "", "secrets")
 	secrets.ResourceNames = []string{"cert"} // which is enough
-	grant(secrets)
+	w.grant(secrets)
 	w.programmed(w.Namespace, "gate", "tls")
+}
+
+// Gateways that may not be read have not gone: their Services stay.
+func TestGatewaysMayNotBeRead(t *testing.T) {
+	w := newWorld(t)
+	w.make("gateways", udpGateway)
+	first := w.start("one")
+	port := w.programmed(w.Namespace, "gate", "one")
+	first.end()
+	was := w.service(w.Namespace, "gate")
+	own := *clustertest.As(t, w.Cluster, "turn")
+	var log clustertest.Log
+	w.grant(withoutSecrets()...)
+	second := w.startAt("two", own, &log)
+	w.until("the word that they may not be read", func() bool { return log.Count("is missing") >= 4 && log.Count("this process leads") == 1 })
+	w.grant(rule([]string{"*"}, "gateway.networking.k8s.io", "*"))
+	w.until("service", func() bool { return len(second.Stats().Listeners) == 1 })
+	w.open(port, installationSecret)
+	if is := w.service(w.Namespace, "gate"); is == nil || is.UID != was.UID {
+		t.Error("the Service was deleted")
+	}
 }

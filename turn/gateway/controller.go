@@ -182,7 +182,11 @@ func (c *Controller) pass(ctx context.Context) (time.Duration, error) {
 		c.unserved = failed
 		out, resources = c.translate() // with what the listeners' conditions say of it
 	}
-	c.writer.take(&draft{out: out, of: resources, routes: c.custom.resources[crdRoutes], namespace: c.settings.Load().Namespace, pods: objects[*corev1.Pod](c.pods)})
+	var next *draft
+	if c.custom.read(crdClasses) && c.custom.read(crdGateways) { // or all Gateways would seem to be gone, and with them their Services
+		next = &draft{out: out, of: resources, routes: c.custom.resources[crdRoutes], namespace: c.settings.Load().Namespace, pods: objects[*corev1.Pod](c.pods)}
+	}
+	c.writer.take(next)
 	if len(failed) > 0 {
 		return again, nil
 	}

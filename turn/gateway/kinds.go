@@ -220,6 +220,13 @@ func (c *custom) switchTo(ctx context.Context, name string, gvr schema.GroupVers
 	return nil
 }
 
+// read says whether the objects of a CRD are known, and not only that they may not
+// be read or that there is no such CRD.
+func (c *custom) read(name string) bool {
+	fd := c.objects[name]
+	return fd != nil && fd.informer.HasSynced()
+}
+
 // bundles are the versions of the Gateway API that the CRDs are of.
 func (c *custom) bundles() map[string]string {
 	found := map[string]string{}

@@ -1,11 +1,7 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
-	"log/slog"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,24 +13,6 @@ import (
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 )
-
-// said is a log that may be read while it is written.
-type said struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (s *said) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *said) count(text string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Count(s.text.String(), text)
-}
 
 func manifestOf(t *testing.T, text string) *unstructured.Unstructured {
 	t.Helper()
@@ -71,9 +49,9 @@ func TestCustomResourcesComeAndGo(t *testing.T) {
 	remove := func() { _ = crds.Delete(context.Background(), name, metav1.DeleteOptions{}) }
 	t.Cleanup(remove)
 
-	var log said
+	var log clustertest.Log
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &feeds{log: slog.New(slog.NewTextHandler(&log, nil)), changed: make(chan struct{}, 1)}
+	f := &feeds{log: log.Logger(), changed: make(chan struct{}, 1)}
 	defer f.work.Wait()
 	defer cancel()
 	all := newCustom(f, client)
@@ -101,7 +79,7 @@ func TestCustomResourcesComeAndGo(t *testing.T) {
 	}
 	until("the look at the cluster", func() bool { return all.objects[name] == nil })
 	until("the same", func() bool { return true })
-	if n := log.count("not installed"); n != 1 || log.count("kubectl apply") != 1 {
+	if n := log.Count("not installed"); n != 1 || log.Count("kubectl apply") != 1 {
 		t.Errorf("told %d times", n)
 	}
 	apply(definition("true", "false"))
@@ -122,7 +100,7 @@ func TestCustomResourcesComeAndGo(t *testing.T) {
 	until("the new version", func() bool { return all.resources[name].Version == "v1" && realm() == "arcade" })
 	remove()
 	until("the end", func() bool { return all.objects[name] == nil })
-	if n := log.count("not installed"); n != 2 {
+	if n := log.Count("not installed"); n != 2 {
 		t.Errorf("told %d times", n)
 	}
 }

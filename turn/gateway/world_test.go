@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -285,13 +286,14 @@ const installationSecret = "of the installation"
 // start runs a pod until end is called or the test is over.
 func (w *world) start(identity string) pod {
 	w.t.Helper()
-	return w.startAt(identity, *w.Cluster)
+	return w.startAt(identity, *w.Cluster, w.t.Output())
 }
 
-// startAt is start for one that sees the cluster in a way of its own.
-func (w *world) startAt(identity string, own cluster.Cluster) pod {
+// startAt is start for one that sees the cluster in a way of its own, and logs to
+// out.
+func (w *world) startAt(identity string, own cluster.Cluster, out io.Writer) pod {
 	w.t.Helper()
-	log := slog.New(slog.NewTextHandler(w.t.Output(), nil)).With("pod", identity)
+	log := slog.New(slog.NewTextHandler(out, nil)).With("pod", identity)
 	own.Identity, own.Logger = identity, log
 	f := turn.NewFleet(turn.Config{Logger: log, DrainGrace: time.Minute})
 	applied := new(atomic.Int32)

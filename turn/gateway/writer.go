@@ -56,7 +56,7 @@ func (w *writer) refusals() map[types.NamespacedName]string {
 	return nil
 }
 
-// take replaces the draft. It may be called at any time.
+// take replaces the draft; nil is none. It may be called at any time.
 func (w *writer) take(d *draft) {
 	w.latest.Store(d)
 	select {

@@ -182,7 +182,7 @@ func TestOnlyTheEngineEmulates(t *testing.T) {
 }
 
 // client-go's clientset registers every kind there is as a program starts, which
-// costs each process, also those of cores, 1.3 MB of memory, and the binary 10 MB.
+// costs each process, also those of cores, 1.2 MB of memory, and the binary 10 MB.
 // coordinator/cluster has a client of the few kinds that are used.
 func TestTheClientOfAllKindsIsNotLinked(t *testing.T) {
 	const product = module + "/cmd/cloudretro"

@@ -86,10 +86,11 @@ func (e *election) read(ctx context.Context) error {
 // request is not cut off: nobody would know whether it did anything.
 func (e *election) write(ctx context.Context) error {
 	began, put := time.Now(), e.leases.Update
-	next := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: e.name}}
+	next := &coordinationv1.Lease{}
 	if e.seen != nil {
 		next = e.seen.DeepCopy()
 	}
+	next.Name = e.name
 	now, transitions := metav1.NewMicroTime(began), ptr.Deref(next.Spec.LeaseTransitions, 0)
 	switch {
 	case e.seen == nil:
@@ -119,6 +120,7 @@ func (e *election) release() {
 		return
 	}
 	next, now := e.seen.DeepCopy(), metav1.NewMicroTime(time.Now())
+	next.Name = e.name
 	next.Spec.HolderIdentity, next.Spec.LeaseDurationSeconds, next.Spec.RenewTime = ptr.To(""), ptr.To(int32(1)), &now
 	_ = e.ask(ctx, func(ctx context.Context) error { // has said what failed
 		written, err := e.leases.Update(ctx, next, metav1.UpdateOptions{})

@@ -1,6 +1,8 @@
 package cluster_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"math"
@@ -181,4 +183,41 @@ func TestLeadAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whatever the API server has for a Lease, what is written is one that it takes.
+func FuzzLease(f *testing.F) {
+	f.Add(`{"metadata":{"name":"l","resourceVersion":"1"},"spec":{"holderIdentity":"x","leaseDurationSeconds":15,"leaseTransitions":3,"acquireTime":"2026-01-01T00:00:00.000000Z"}}`)
+	f.Add(`{"spec":{"leaseDurationSeconds":-1,"leaseTransitions":2147483647}}`)
+	f.Add(`{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","spec":null}`)
+	f.Add(`{"spec":{"renewTime":"9999-12-31T23:59:59.999999Z","holderIdentity":""}}`)
+	f.Add(`{"kind":"Status","status":"Failure","code":404}`)
+	f.Add(`{"metadata":{"name":"another","namespace":"kube-system"},"spec":{"holderIdentity":"x"}}`)
+	f.Add(`[]`)
+	f.Fuzz(func(t *testing.T, lease string) {
+		synctest.Test(t, func(t *testing.T) {
+			c := through(t, io.Discard, func(r *http.Request) (*http.Response, error) {
+				if !strings.HasSuffix(r.URL.Path, "/leases") && !strings.HasSuffix(r.URL.Path, "/leases/l") {
+					t.Errorf("asked for %s", r.URL.Path)
+				}
+				if r.Method == http.MethodGet {
+					return answer(r, http.StatusOK, json.RawMessage(lease)), nil
+				}
+				var put coordinationv1.Lease
+				if err := json.NewDecoder(r.Body).Decode(&put); err != nil {
+					return nil, err
+				}
+				spec := put.Spec
+				if *spec.HolderIdentity != "" && (*spec.LeaseDurationSeconds != 15 || *spec.LeaseTransitions < 0 || spec.AcquireTime == nil || spec.RenewTime == nil) {
+					t.Errorf("wrote %+v", spec)
+				}
+				return answer(r, http.StatusOK, put), nil
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			if err := c.Lead(ctx, "l", func(context.Context) error { return nil }); err != nil {
+				t.Error(err)
+			}
+		})
+	})
 }

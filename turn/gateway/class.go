@@ -36,7 +36,7 @@ func (t *translator) judgeClasses() {
 		}
 		status := gatewayv1.GatewayClassStatus{
 			Conditions:        merge(object.Status.Conditions, object.Generation, t.Now, accepted, supportedVersion(t.Bundles)),
-			SupportedFeatures: supportedFeatures(),
+			SupportedFeatures: supportedFeatures(t.Bundles[crdClasses]),
 		}
 		if !equality.Semantic.DeepEqual(status, object.Status) {
 			t.out.Classes[object.Name] = status
@@ -47,7 +47,12 @@ func (t *translator) judgeClasses() {
 // supportedFeatures are what the conformance suite takes for claimed, sorted by
 // name (testdata/conformance). The names are those of the module's package
 // pkg/features, which makes tables of all there are as each process starts.
-func supportedFeatures() []gatewayv1.SupportedFeature {
+// A CRD of before v1.4 has no such field in the standard channel, and before v1.2
+// one of another shape in the experimental one.
+func supportedFeatures(bundle string) []gatewayv1.SupportedFeature {
+	if n, ok := minor(bundle); ok && n < 4 {
+		return nil
+	}
 	return []gatewayv1.SupportedFeature{{Name: "Gateway"}, {Name: "GatewayInfrastructure"}, {Name: "ReferenceGrant"}, {Name: "UDPRoute"}}
 }
 

@@ -63,13 +63,28 @@ func TestClass(t *testing.T) {
 // Features have the names that the suite knows them by, and are sorted.
 func TestSupportedFeatures(t *testing.T) {
 	var got []features.FeatureName
-	for _, f := range supportedFeatures() {
+	for _, f := range supportedFeatures("v1.4.0") {
 		got = append(got, features.FeatureName(f.Name))
 	}
 	want := []features.FeatureName{features.SupportGateway, features.SupportGatewayInfrastructure, features.SupportReferenceGrant, features.SupportUDPRoute}
 	if !slices.Equal(got, want) || !slices.IsSorted(got) {
 		t.Errorf("features %v, want %v", got, want)
 	}
+}
+
+// Older CRDs have not all fields of a status: those are not written again and again.
+func TestOlderBundle(t *testing.T) {
+	r := snapshot(t, classOf(""), gatewayOf("", "", oneUDP))
+	r.Bundles = map[string]string{crdClasses: "v1.1.0", crdGateways: "v1.1.0"}
+	settle(t, &r)
+	if f := r.Classes[0].Status.SupportedFeatures; f != nil {
+		t.Errorf("features %v", f)
+	}
+	if n := r.Gateways[0].Status.AttachedListenerSets; n != nil {
+		t.Errorf("%d ListenerSets", *n)
+	}
+	expect(t, "class", r.Classes[0].Status.Conditions, "Accepted=True Accepted", "SupportedVersion=True SupportedVersion")
+	expect(t, "gateway", r.Gateways[0].Status.Conditions, "Programmed=True Programmed")
 }
 
 func TestClassOfOthersIsLeftAlone(t *testing.T) {

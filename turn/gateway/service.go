@@ -79,7 +79,7 @@ func (t *translator) orphan(g *gatewayv1.Gateway) {
 		return verdict{string(kind), metav1.ConditionUnknown, string(gatewayv1.GatewayReasonPending), "GatewayClass " + class + " does not exist"}
 	}
 	status := gatewayv1.GatewayStatus{
-		AttachedListenerSets: new(int32),
+		AttachedListenerSets: g.Status.AttachedListenerSets,
 		Conditions: merge(g.Status.Conditions, g.Generation, t.Now,
 			unknown(gatewayv1.GatewayConditionAccepted), unknown(gatewayv1.GatewayConditionProgrammed)),
 	}

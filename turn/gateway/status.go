@@ -19,7 +19,7 @@ func (t *translator) finish(d *door) {
 	if accepted.status == metav1.ConditionTrue && !d.foreign {
 		t.out.Services = append(t.out.Services, t.makeService(d))
 	}
-	status := gatewayv1.GatewayStatus{Addresses: d.addresses, AttachedListenerSets: new(int32)}
+	status := gatewayv1.GatewayStatus{Addresses: d.addresses, AttachedListenerSets: d.gateway.Status.AttachedListenerSets}
 	programmed := 0
 	for _, l := range d.listeners {
 		verdict := t.programmedListener(d, l)

@@ -62,3 +62,58 @@ func TestDrainGrace(t *testing.T) {
 		t.Errorf("%d relays are left", n)
 	}
 }
+
+// A drain waits for relays that are in use, also those that were not for a while,
+// and not for one that its client has forgotten.
+func TestDrainUnused(t *testing.T) {
+	worker := socket(t, "127.0.0.1:0")
+	g := start(t, func(c *Config) { c.DrainGrace, c.Peers = time.Hour, []Peer{peerOf(worker)} })
+	g.Gate.silence = 500 * time.Millisecond
+	g.call(t, 0).minted("gone").allocate()
+	c := g.call(t, 0).minted("abc").allocate()
+	if code := c.ask(stun.MethodChannelBind, channel(minChannel), xorPeer(peerOf(worker).addrPort())); code != 0 {
+		t.Fatal(code)
+	}
+	ended := make(chan struct{})
+	go func() { g.stop(); close(ended) }()
+	until(t, "the drain", func() bool { return g.Stats().Draining })
+	for begin := time.Now(); time.Since(begin) < 3*g.silence; {
+		c.carries(t, minChannel, worker)
+		select {
+		case <-ended:
+			t.Fatal("the drain did not wait for a relay in use")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	select {
+	case <-ended:
+	case <-time.After(patient):
+		t.Fatal("the drain waits for relays that nobody uses")
+	}
+}
+
+func TestTraffic(t *testing.T) {
+	one, two, three := &allocation{}, &allocation{}, &allocation{}
+	begin := time.Now()
+	at := func(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
+	var seen traffic
+	for _, look := range []struct {
+		second  int
+		carried map[*allocation]uint64
+		busy    int
+	}{
+		{0, map[*allocation]uint64{one: 0, two: 7}, 2}, // what is new counts as used
+		{30, map[*allocation]uint64{one: 0, two: 8}, 2},
+		{60, map[*allocation]uint64{one: 0, two: 8, three: 0}, 2},
+		{89, map[*allocation]uint64{one: 0, two: 8, three: 1}, 2},
+		{90, map[*allocation]uint64{one: 1, two: 8, three: 1}, 2}, // used again
+		{140, map[*allocation]uint64{one: 1, three: 1}, 2},        // one has ended
+		{150, map[*allocation]uint64{one: 1, three: 1}, 0},
+		{151, nil, 0},
+	} {
+		seen = seen.next(look.carried, at(look.second))
+		if n := seen.busy(at(look.second), time.Minute); n != look.busy {
+			t.Errorf("after %d s %d are used, want %d", look.second, n, look.busy)
+		}
+	}
+}

@@ -61,6 +61,7 @@ type Gate struct {
 	drain    context.Context // ends when draining begins
 	begin    context.CancelFunc
 	emptied  chan struct{} // holds one when the last allocation has ended
+	silence  time.Duration // see there
 }
 
 // New checks cfg and binds the listeners, so that a port in use is an error
@@ -73,6 +74,7 @@ func New(cfg Config) (*Gate, error) {
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger,
 		keyring: newKeyring(cfg.Realm, cfg.credentials()), nonces: newNonces(), throttle: newThrottle(time.Now()),
 		quota: newQuota(cfg.MaxAllocations, cfg.MaxPerUser, cfg.MaxPerAddress), emptied: make(chan struct{}, 1),
+		silence: silence,
 	}
 	g.limit(cfg)
 	g.own = newOwnAddresses(cfg.ownNames())

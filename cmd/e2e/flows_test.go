@@ -14,6 +14,7 @@ type flows struct {
 	to    netip.AddrPort
 	front *net.UDPConn
 	mu    sync.Mutex
+	deaf  bool                            // what begins now leads nowhere, for good
 	ways  map[netip.AddrPort]*net.UDPConn // closed ones are cut
 	ended sync.WaitGroup
 }
@@ -46,6 +47,20 @@ func (f *flows) cut() {
 	}
 }
 
+// hear says whether flows that begin from now on lead to the server.
+func (f *flows) hear(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deaf = !on
+}
+
+// count is the number of flows so far.
+func (f *flows) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.ways)
+}
+
 func (f *flows) up() {
 	buf := make([]byte, 1<<16)
 	for {
@@ -72,6 +87,9 @@ func (f *flows) way(from netip.AddrPort) *net.UDPConn {
 		return nil
 	}
 	f.ways[from] = way
+	if f.deaf {
+		_ = way.Close()
+	}
 	f.ended.Go(func() { f.down(way, from) })
 	return way
 }

@@ -52,13 +52,36 @@ func TestWorkerKnownLate(t *testing.T) {
 	hold(t, p, "KeyZ", presses, rests)
 }
 
-// TestFlowCut ends the UDP flow between a page and its gate in the middle of a
-// game, as a NAT does that forgets it, or kube-proxy: only a new one leads there.
-func TestFlowCut(t *testing.T) {
+// TestGateReachedLate has the first flows to a gate lead nowhere, as those do that
+// begin before a node knows the Service's port: the page begins others, and plays.
+func TestGateReachedLate(t *testing.T) {
+	f := newFlows(t, openGate(t))
+	f.hear(false)
+	p := visit(t, fleetBehind(t, f.address().String()).Coordinators[0].URL+"/play/test-card?relay=1")
+	eventually(t, "a flow to the gate", func() bool { return f.count() > 0 })
+	f.hear(true)
+	if err := p.AwaitPicture(); err != nil {
+		t.Fatal(err)
+	}
+	if n := eval[float64](t, p, "probe.pcs.length"); n != 1 {
+		t.Errorf("%v peer connections, want the same one", n)
+	}
+	hold(t, p, "KeyZ", presses, rests)
+}
+
+// openGate is the UDP listener of a gate that relays to all of this machine.
+func openGate(t *testing.T) netip.AddrPort {
+	t.Helper()
 	g := startGate(t, func(cfg *turn.Config) {
 		cfg.Peers = []turn.Peer{{Prefix: netip.MustParsePrefix("127.0.0.1/32")}}
 	})
-	f := newFlows(t, netip.MustParseAddrPort(g.address[turn.UDP]))
+	return netip.MustParseAddrPort(g.address[turn.UDP])
+}
+
+// TestFlowCut ends the UDP flow between a page and its gate in the middle of a
+// game, as a NAT does that forgets it, or kube-proxy: only a new one leads there.
+func TestFlowCut(t *testing.T) {
+	f := newFlows(t, openGate(t))
 	p := open(t, fleetBehind(t, f.address().String()).Coordinators[0].URL+"/play/test-card?relay=1")
 	until(t, p, "probe.frames.length > 60 && cloudretro.state === 'playing'", patient)
 	for range 3 {

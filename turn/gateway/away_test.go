@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/connrotation"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
@@ -103,25 +108,36 @@ func (w *world) grant(rules ...rbacv1.PolicyRule) {
 	})
 }
 
-func rule(verbs []string, group string, resources ...string) rbacv1.PolicyRule {
-	return rbacv1.PolicyRule{Verbs: verbs, APIGroups: []string{group}, Resources: resources}
-}
-
-// withoutSecrets are all rights but to read Secrets and the upstream kinds.
-func withoutSecrets() []rbacv1.PolicyRule {
-	all := []string{"*"}
-	return []rbacv1.PolicyRule{
-		rule(all, "cloudretro.dev", "*"), rule(all, "apiextensions.k8s.io", "*"), rule(all, "discovery.k8s.io", "*"),
-		rule(all, "coordination.k8s.io", "*"), rule(all, "", "namespaces", "services", "pods"),
+// overlayRights are what the overlay gateway gives, by the name of the role.
+func overlayRights(t *testing.T) map[string][]rbacv1.PolicyRule {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kubernetes", "components", "gateway", "rights.yaml"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	all := map[string][]rbacv1.PolicyRule{}
+	for doc := range strings.SplitSeq(string(text), "\n---\n") {
+		var role rbacv1.ClusterRole
+		if err := yaml.Unmarshal([]byte(doc), &role); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(role.Kind, "Role") {
+			all[role.Name] = role.Rules
+		}
+	}
+	if len(all) != 3 {
+		t.Fatalf("roles %v", all)
+	}
+	return all
 }
 
-// What may not be read is missing, and the rest is served; it is read once it may
-// be.
+// With the rights of the overlay all but Secrets is served; what may not be read is
+// missing, and read once it may be.
 func TestSecretsMayNotBeRead(t *testing.T) {
 	w := newWorld(t)
 	own := *clustertest.As(t, w.Cluster, "turn")
-	w.grant(append(withoutSecrets(), rule([]string{"*"}, "gateway.networking.k8s.io", "*"))...)
+	rights := overlayRights(t)
+	w.grant(append(rights["cloudretro-gateway"], rights["gateway"]...)...)
 	w.certificate("$NS", "cert", "one.example.org")
 	w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gate, namespace: $NS}, spec: {gatewayClassName: $NAME,
   listeners: [{name: udp, port: 3478, protocol: UDP}, {name: tls, port: 5349, protocol: TLS, tls: {mode: Terminate, certificateRefs: [{name: cert}]}}]}}`)
@@ -130,9 +146,12 @@ func TestSecretsMayNotBeRead(t *testing.T) {
 	if c := w.condition(w.Namespace, "gate", "tls", "ResolvedRefs"); c.Reason != "InvalidCertificateRef" || !strings.Contains(c.Message, "may not be read") {
 		t.Errorf("what may not be read is %+v", c)
 	}
-	secrets := rule([]string{"list", "watch"}, "", "secrets")
-	secrets.ResourceNames = []string{"cert"} // which is enough
-	w.grant(secrets)
+	if !slices.Contains(get[gatewayv1.GatewayClass](w, "gatewayclasses", "", "", w.name).Finalizers, gatewayv1.GatewayClassFinalizerGatewaysExist) {
+		t.Error("the class has no finalizer")
+	}
+	secrets := rights["cloudretro-gateway-secrets"]
+	secrets[0].ResourceNames = []string{"cert"} // which is enough
+	w.grant(secrets...)
 	w.programmed(w.Namespace, "gate", "tls")
 }
 
@@ -146,10 +165,12 @@ func TestGatewaysMayNotBeRead(t *testing.T) {
 	was := w.service(w.Namespace, "gate")
 	own := *clustertest.As(t, w.Cluster, "turn")
 	var log clustertest.Log
-	w.grant(withoutSecrets()...)
+	ofGateways := func(r rbacv1.PolicyRule) bool { return slices.Contains(r.APIGroups, gatewayv1.GroupName) }
+	rights := overlayRights(t)
+	w.grant(slices.DeleteFunc(append(rights["cloudretro-gateway"], rights["gateway"]...), ofGateways)...)
 	second := w.startAt("two", own, &log)
 	w.until("the word that they may not be read", func() bool { return log.Count("is missing") >= 4 && log.Count("this process leads") == 1 })
-	w.grant(rule([]string{"*"}, "gateway.networking.k8s.io", "*"))
+	w.grant(slices.DeleteFunc(overlayRights(t)["cloudretro-gateway"], func(r rbacv1.PolicyRule) bool { return !ofGateways(r) })...)
 	w.until("service", func() bool { return len(second.Stats().Listeners) == 1 })
 	w.open(port, installationSecret)
 	if is := w.service(w.Namespace, "gate"); is == nil || is.UID != was.UID {

@@ -92,8 +92,16 @@ func TestLeadPassesOn(t *testing.T) {
 	case <-time.After(bound):
 		t.Fatal("nobody follows")
 	}
-	lease, err := clustertest.Clientset(c).CoordinationV1().Leases(c.Namespace).Get(t.Context(), "cloudretro-test", metav1.GetOptions{})
-	if err != nil || lease.Spec.HolderIdentity == nil || !strings.HasPrefix(*lease.Spec.HolderIdentity, c.Identity+"_") {
+	leases := clustertest.Clientset(c).CoordinationV1().Leases(c.Namespace)
+	lease, err := leases.Get(t.Context(), "cloudretro-test", metav1.GetOptions{})
+	if err != nil || !strings.HasPrefix(*lease.Spec.HolderIdentity, c.Identity+"_") || *lease.Spec.LeaseDurationSeconds != 15 || *lease.Spec.LeaseTransitions != 2 {
+		t.Errorf("lease %+v, %v", lease, err)
+	}
+	two.cancel()
+	three.cancel()
+	await(t, "the second ends", two.ended)
+	await(t, "the third ends", three.ended)
+	if lease, err = leases.Get(t.Context(), "cloudretro-test", metav1.GetOptions{}); err != nil || *lease.Spec.HolderIdentity != "" || *lease.Spec.LeaseDurationSeconds != 1 {
 		t.Errorf("lease %+v, %v", lease, err)
 	}
 }

@@ -82,6 +82,10 @@ func TestClusterLoadBalancer(t *testing.T) {
 	url := i.url(t)
 	i.rolledOut(t, coldStart)
 	t.Logf("before there is an address pages are told of %v", gates(t, url))
+	answered(t, i.gate(t))
+	early := i.play(t, b, url+"/play/test-card") // where no cloud is, a stranger plays all the same
+	plays(t, early)
+	early.Close()
 	for _, tc := range []struct{ ingress, want string }{
 		{`{"hostname":"turn.example.org"}`, "turn.example.org:3478"},
 		{`{"ip":"192.0.2.10"}`, "192.0.2.10:3478"},

@@ -48,3 +48,27 @@ func TestClusterFirstGame(t *testing.T) {
 		}
 	}
 }
+
+// TestClusterLateGates opens a game where no gate runs yet: the page looks for a
+// path until there is one.
+func TestClusterLateGates(t *testing.T) {
+	i := prepare(t, "node-port", "")
+	b := outside(t, i.nodes...)
+	i.apply(t)
+	url := i.url(t)
+	i.rolledOut(t, coldStart)
+	old := i.living(t, "turn")
+	i.scale(t, "turn", 0)
+	i.ended(t, time.Minute, old)
+	p, err := b.Open(url + "/play/test-card")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	t.Cleanup(func() { i.picture(t, p) })
+	until(t, p, "probe.pc?.iceConnectionState === 'checking'", 30*time.Second)
+	begin := time.Now()
+	kubectl(t, "-n", i.Namespace, "scale", "deployment/turn", "--replicas=2")
+	until(t, p, "probe.frames.length > 0 && window.cloudretro?.room", time.Minute)
+	t.Logf("the first picture %.1f s after gates were wanted, by %+v", time.Since(begin).Seconds(), eval[pair](t, p, "probe.pair()"))
+}

@@ -99,8 +99,9 @@ func TestLeadPassesOn(t *testing.T) {
 	}
 	two.cancel()
 	three.cancel()
-	await(t, "the second ends", two.ended)
-	await(t, "the third ends", three.ended)
+	if err := errors.Join(await(t, "the second ends", two.ended), await(t, "the third ends", three.ended)); err != nil {
+		t.Errorf("they ended with %v", err)
+	}
 	if lease, err = leases.Get(t.Context(), "cloudretro-test", metav1.GetOptions{}); err != nil || *lease.Spec.HolderIdentity != "" || *lease.Spec.LeaseDurationSeconds != 1 {
 		t.Errorf("lease %+v, %v", lease, err)
 	}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
@@ -202,6 +204,30 @@ func TestTrimEnds(t *testing.T) {
 	if time.Since(began) >= settleTime {
 		t.Error("waited for its time")
 	}
+}
+
+// TestTrimAgain after rooms have opened, however many, and their start is over.
+func TestTrimAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &Worker{log: slog.New(slog.DiscardHandler), opened: make(chan struct{}, 1)}
+		var trimming sync.WaitGroup
+		trimming.Go(func() { w.trim(ctx) })
+		for range 2 {
+			w.opened <- struct{}{}
+			synctest.Wait()
+			if len(w.opened) != 1 {
+				t.Error("a trim before the start is over")
+			}
+			<-time.After(settleTime)
+			synctest.Wait()
+			if len(w.opened) != 0 {
+				t.Error("no trim follows a room that opened")
+			}
+		}
+		cancel()
+		trimming.Wait()
+	})
 }
 
 // TestNewChecksItsConfig before it opens anything.

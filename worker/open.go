@@ -92,6 +92,10 @@ func (w *Worker) play(ctx context.Context, id string, title library.Title) (*run
 		return nil, err
 	}
 	log.Info("room opens")
+	select {
+	case w.opened <- struct{}{}:
+	default: // a trim is due already
+	}
 	return r, nil
 }
 

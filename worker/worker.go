@@ -54,6 +54,7 @@ type Worker struct {
 	late          atomic.Int32 // frames, per mille
 	sending       send.Stats   // of all rooms
 	gaps          gaps
+	opened        chan struct{} // a room has, since the last trim; capacity 1
 }
 
 // New checks cfg and binds the media port and the probe, so that a port in use
@@ -71,7 +72,7 @@ func newWorker(cfg Config, open openEngine) (*Worker, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, id: signal.NewID(), open: open}
+	w := &Worker{cfg: cfg, log: cfg.Logger, id: signal.NewID(), open: open, opened: make(chan struct{}, 1)}
 	w.sessions.byID = map[string]*session{}
 	w.library = library.New(library.Config{
 		Logger: cfg.Logger, BasePath: cfg.LibraryPath, Cores: cfg.Cores, CoreDirs: cfg.CoreDirs,
@@ -178,16 +179,24 @@ func (w *Worker) Run(ctx context.Context) error {
 // once has passed through everything that it needs.
 const settleTime = 8 * time.Second
 
-// trim gives back, once, what only the start needed.
+// trim gives back what only the start needed: of the worker, and then of rooms,
+// each of which comes with code and garbage that its play does not need.
 func (w *Worker) trim(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-		return
-	case <-time.After(settleTime):
-	}
-	debug.FreeOSMemory() // first: it reads tables that the trim then drops
-	if _, err := trim.FilePages(); err != nil {
-		w.log.Debug("start-up code stays resident", "error", err)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(settleTime):
+		}
+		debug.FreeOSMemory() // first: it reads tables that the trim then drops
+		if _, err := trim.FilePages(); err != nil {
+			w.log.Debug("start-up code stays resident", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.opened:
+		}
 	}
 }
 

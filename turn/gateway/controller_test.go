@@ -2,13 +2,11 @@ package gateway_test
 
 import (
 	"crypto/tls"
-	"encoding/base64"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -16,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
-	"github.com/cloudretro/cloudretro/coordinator/certificate/certificatetest"
 	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/turn/gateway"
 )
@@ -139,24 +136,6 @@ func TestSecretChanges(t *testing.T) {
 	}
 }
 
-// accepted is the reason of a Gateway's condition.
-func (w *world) accepted(name string) string {
-	w.t.Helper()
-	g := get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, name)
-	if c := meta.FindStatusCondition(g.Status.Conditions, "Accepted"); c != nil {
-		return c.Reason
-	}
-	return ""
-}
-
-// certificate makes a Secret with one of a host.
-func (w *world) certificate(namespace, name, host string) {
-	w.t.Helper()
-	pair := certificatetest.New(w.t, host, time.Now().Add(time.Hour))
-	w.make("secrets", `{apiVersion: v1, kind: Secret, metadata: {name: `+name+`, namespace: `+namespace+`}, type: kubernetes.io/tls,
-  data: {tls.crt: `+base64.StdEncoding.EncodeToString(pair.Cert)+`, tls.key: `+base64.StdEncoding.EncodeToString(pair.Key)+`}}`)
-}
-
 // A certificate is shown, and another one when its Secret changes.
 func TestCertificateChanges(t *testing.T) {
 	w := newWorld(t)
@@ -241,11 +220,19 @@ func TestRestartAndLeader(t *testing.T) {
 	if is := w.service(w.Namespace, "gate"); is.UID != made.UID {
 		t.Error("the Service was made again")
 	}
+	leads := func() string {
+		lease, err := clustertest.Clientset(w.Cluster).CoordinationV1().Leases(w.Namespace).Get(t.Context(), gateway.Lease, metav1.GetOptions{})
+		if err != nil || lease.Spec.HolderIdentity == nil {
+			return ""
+		}
+		who, _, _ := strings.Cut(*lease.Spec.HolderIdentity, "_")
+		return who
+	}
+	w.until("the second pod's lead", func() bool { return leads() == "two" })
 	third := w.start("three") // which cannot have the same ports on this machine, and does not lead
 	w.until("the third's attempt to serve", func() bool { return third.applied.Load() >= 2 })
-	lease, err := clustertest.Clientset(w.Cluster).CoordinationV1().Leases(w.Namespace).Get(t.Context(), gateway.Lease, metav1.GetOptions{})
-	if err != nil || !strings.HasPrefix(*lease.Spec.HolderIdentity, "two_") {
-		t.Errorf("%v leads: %v", lease.Spec.HolderIdentity, err)
+	if who := leads(); who != "two" {
+		t.Errorf("%s leads", who)
 	}
 	settled := get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, "gate").ResourceVersion
 	w.make("udproutes", udpRoute(`{name: nobody, port: 1}`))

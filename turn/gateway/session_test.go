@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"encoding/base64"
 	"net"
 	"net/netip"
 	"strconv"
@@ -10,8 +11,11 @@ import (
 	pionturn "github.com/pion/turn/v2"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 
+	"github.com/cloudretro/cloudretro/coordinator/certificate/certificatetest"
 	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
 	"github.com/cloudretro/cloudretro/turn/credential"
 )
@@ -160,4 +164,22 @@ func served(w *world, port uint16) error {
 		_ = conn.Close()
 	}
 	return err
+}
+
+// certificate makes a Secret with one of a host.
+func (w *world) certificate(namespace, name, host string) {
+	w.t.Helper()
+	pair := certificatetest.New(w.t, host, time.Now().Add(time.Hour))
+	w.make("secrets", `{apiVersion: v1, kind: Secret, metadata: {name: `+name+`, namespace: `+namespace+`}, type: kubernetes.io/tls,
+  data: {tls.crt: `+base64.StdEncoding.EncodeToString(pair.Cert)+`, tls.key: `+base64.StdEncoding.EncodeToString(pair.Key)+`}}`)
+}
+
+// accepted is the reason of a Gateway's condition.
+func (w *world) accepted(name string) string {
+	w.t.Helper()
+	g := get[gatewayv1.Gateway](w, "gateways", "", w.Namespace, name)
+	if c := meta.FindStatusCondition(g.Status.Conditions, "Accepted"); c != nil {
+		return c.Reason
+	}
+	return ""
 }

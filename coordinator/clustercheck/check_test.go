@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -190,7 +191,7 @@ func TestFewRights(t *testing.T) {
 	if nobody.API, err = cluster.NewAPI(nobody.REST, nobody.HTTP); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = nobody.Close() })
+	t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(nobody.HTTP.Transport) }) // the others are those of c as well
 	s := settings()
 	s.Gateway = true
 	report := check(t, &nobody, s)

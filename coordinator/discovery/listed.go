@@ -16,9 +16,9 @@ import (
 // Listed is another source that a worker's pod follows once the cluster has
 // listed it. A process runs up to two seconds before the kubelet has told its
 // pod's address to the API server, and gates know workers by their EndpointSlices
-// alone: until then they refuse to relay to it, and a browser that was refused
-// gives that path up for good (RFC 8656 section 9.2). So nobody may be sent to a
-// worker before the gates can know it.
+// alone: until then they refuse to relay to it (403, RFC 8656 section 10.2), and a
+// browser that was refused gives that path up for good. So nobody may be sent to
+// a worker before the gates can know it.
 type Listed struct {
 	source   Source
 	cfg      SlicesConfig

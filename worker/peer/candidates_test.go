@@ -3,6 +3,8 @@ package peer
 import (
 	"errors"
 	"fmt"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -136,5 +138,64 @@ func TestCredentials(t *testing.T) {
 				t.Errorf("credentials %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestHiddenAddrs: loopback leads a browser elsewhere to its own machine.
+func TestHiddenAddrs(t *testing.T) {
+	parse := func(list ...string) (out []netip.AddrPort) {
+		for _, ip := range list {
+			out = append(out, netip.AddrPortFrom(netip.MustParseAddr(ip), 8443))
+		}
+		return out
+	}
+	both, alone := parse("127.0.0.1", "10.0.0.1", "::1"), parse("127.0.0.1", "::1")
+	tests := []struct {
+		name, host string
+		own        []netip.AddrPort
+		want       int
+	}{
+		{"a node", "10.200.0.2", both, 2},
+		{"a node, IPv6", "[2001:db8::1]", both, 2},
+		{"a name", "play.example.org", both, 2},
+		{"nothing else to announce", "play.example.org", alone, 0},
+		{"unknown", "", both, 0},
+		{"localhost", "LocalHost", both, 0},
+		{"a name of localhost", "play.localhost", both, 0},
+		{"loopback", "127.0.0.2", both, 0},
+		{"loopback, IPv6", "[::1]", both, 0},
+		{"loopback as IPv6", "::ffff:127.0.0.1", both, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := hiddenAddrs(tt.own, tt.host)
+			if len(got) != tt.want || slices.ContainsFunc(got, func(ip netip.Addr) bool { return !ip.IsLoopback() }) {
+				t.Errorf("hidden %v, want %d", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestAnswerHidesLoopback: what pion announces of itself is hidden, too.
+func TestAnswerHidesLoopback(t *testing.T) {
+	l := listen(t, Config{})
+	if len(hiddenAddrs(l.own, "192.0.2.1")) == 0 {
+		t.Skip("SKIPPED: this machine has loopback alone, or none")
+	}
+	for host, want := range map[string]bool{"192.0.2.1": false, "play.example.org": false, "127.0.0.1": true, "": true} {
+		p, err := l.Open(newWatcher().events(), Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := peertest.New(t, peertest.Options{})
+		answer, err := p.Answer(t.Context(), b.Offer(), host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(answer, " 127.0.0.1 "); got != want {
+			t.Errorf("%q: loopback announced: %v\n%s", host, got, answer)
+		}
+		b.Accept(answer)
+		p.Close()
 	}
 }

@@ -73,8 +73,10 @@ func TestFinishAnswer(t *testing.T) {
 		addrs        []netip.Addr
 		want         string // "" = an error
 	}{
-		{"nothing to add", "as it is", send.Stream{SSRC: 7}, nil, "as it is"},
+		{"nothing to add", head + audio, send.Stream{SSRC: 7}, nil, head + audio},
 		{"both", head + video + audio, stream, host, head + "m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\n" + group + "a=candidate:1\r\n" + candidate + "a=end-of-candidates\r\n" + audio},
+		{"hidden", head + video + "a=candidate:1 1 udp 1 ::1 5 typ host\r\n", send.Stream{}, host, head + video[:len(video)-len("a=end-of-candidates\r\n")] + candidate + "a=end-of-candidates\r\n"},
+		{"hidden in the second section", head + audio + "a=candidate:1 1 udp 1 10.0.0.1 5 typ host\r\n" + audio + "a=candidate:2 1 udp 1 127.0.0.1 5 typ host\r\n", send.Stream{}, nil, head + audio + "a=candidate:1 1 udp 1 10.0.0.1 5 typ host\r\n" + audio},
 		{"candidate in the first section", head + audio + video, send.Stream{}, host, head + audio + candidate + video},
 		{"retransmission in the second", head + audio + video, stream, nil, head + audio + strings.Replace(video, "a=ssrc:7 cname:c\r\na=ssrc:7 msid:m v\r\n", group, 1)},
 		{"a stream that is not told", head + audio, stream, nil, head + audio},
@@ -83,7 +85,7 @@ func TestFinishAnswer(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := finishAnswer(tt.answer, tt.stream, tt.addrs, 5)
+			got, err := finishAnswer(tt.answer, tt.stream, tt.addrs, []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}, 5)
 			if (err == nil) != (tt.want != "") || got != tt.want {
 				t.Errorf("got %v\n%s\nwant\n%s", err, got, tt.want)
 			}

@@ -27,7 +27,7 @@ func FuzzFinishAnswer(f *testing.F) {
 			return // pion reads a lone CR in two ways
 		}
 		addr := netip.MustParseAddr("192.0.2.1")
-		out, err := finishAnswer(answer, send.Stream{SSRC: ssrc, RTX: send.RTX{SSRC: rtx}}, []netip.Addr{addr}, 5)
+		out, err := finishAnswer(answer, send.Stream{SSRC: ssrc, RTX: send.RTX{SSRC: rtx}}, []netip.Addr{addr}, nil, 5)
 		if err != nil {
 			return
 		}

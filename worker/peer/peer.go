@@ -185,8 +185,8 @@ func (p *Peer) connectionChanged(state webrtc.PeerConnectionState) {
 func (p *Peer) transport() *webrtc.DTLSTransport { return p.pc.SCTP().Transport() }
 
 // Answer takes an offer, the first one or that of an ICE restart, and returns
-// the answer with all our candidates. host is how the browser reached the
-// coordinator, "" if unknown. The error wraps ErrOffer if it is the offer's fault,
+// the answer with all our candidates that can be of use. host is how the browser
+// reached the coordinator, "" if unknown. The error wraps ErrOffer if it is the offer's fault,
 // and is ErrClosed if the peer has ended.
 func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 	o, err := readOffer(offer)
@@ -219,7 +219,8 @@ func (p *Peer) Answer(ctx context.Context, offer, host string) (string, error) {
 		return "", ErrClosed
 	}
 	video, _, _ := p.video.bound()
-	return finishAnswer(p.pc.LocalDescription().SDP, video, extraAddrs(p.owner.own, p.owner.mapped, host), p.owner.port)
+	l := p.owner
+	return finishAnswer(p.pc.LocalDescription().SDP, video, extraAddrs(l.own, l.mapped, host), hiddenAddrs(l.own, host), l.port)
 }
 
 // refusal is why an offer has no answer, in words for the page's people if it is

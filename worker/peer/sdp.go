@@ -146,6 +146,28 @@ func extraAddrs(own []netip.AddrPort, mapped []netip.Addr, host string) []netip.
 	})
 }
 
+// hiddenAddrs are those of our own that are of no use to a browser which found the
+// coordinator at host, and not announced to it: loopback ones, unless it came by
+// loopback, or that is unknown, or there are no others. From elsewhere they would
+// lead a browser to its own machine, and it would ask its gates for them.
+func hiddenAddrs(own []netip.AddrPort, host string) []netip.Addr {
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	ip, _ := netip.ParseAddr(host)
+	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip.Unmap().IsLoopback() {
+		return nil
+	}
+	var hidden []netip.Addr
+	for _, a := range own {
+		if a.Addr().IsLoopback() {
+			hidden = append(hidden, a.Addr())
+		}
+	}
+	if len(hidden) == len(own) {
+		return nil
+	}
+	return hidden
+}
+
 // Priority of the extra candidates (RFC 8445, 5.1.2): type preference of a host
 // candidate, local preference below that of our own sockets.
 const (
@@ -154,9 +176,9 @@ const (
 )
 
 // finishAnswer says in our answer what pion does not: the retransmission stream
-// of the video, and addrs as host candidates.
-func finishAnswer(answer string, video send.Stream, addrs []netip.Addr, port int) (string, error) {
-	if len(addrs) == 0 && video.RTX.SSRC == 0 {
+// of the video, and addrs as host candidates. Those at hidden ones are taken out.
+func finishAnswer(answer string, video send.Stream, addrs, hidden []netip.Addr, port int) (string, error) {
+	if len(addrs) == 0 && len(hidden) == 0 && video.RTX.SSRC == 0 {
 		return answer, nil
 	}
 	var s sdp.SessionDescription
@@ -168,6 +190,7 @@ func finishAnswer(answer string, video send.Stream, addrs []netip.Addr, port int
 	}
 	addCandidates(s.MediaDescriptions[0], addrs, port)
 	for _, m := range s.MediaDescriptions {
+		removeCandidates(m, hidden)
 		if m.MediaName.Media == "video" {
 			addRetransmission(m, video)
 		}
@@ -193,6 +216,22 @@ func addCandidates(m *sdp.MediaDescription, addrs []netip.Addr, port int) {
 		at = len(m.Attributes)
 	}
 	m.Attributes = slices.Insert(m.Attributes, at, extra...)
+}
+
+// removeCandidates takes those at addrs out (RFC 8839, section 5.1: the address is
+// the fifth word).
+func removeCandidates(m *sdp.MediaDescription, addrs []netip.Addr) {
+	if len(addrs) == 0 {
+		return
+	}
+	m.Attributes = slices.DeleteFunc(m.Attributes, func(a sdp.Attribute) bool {
+		words := strings.Fields(a.Value)
+		if !a.IsICECandidate() || len(words) < 5 {
+			return false
+		}
+		ip, err := netip.ParseAddr(words[4])
+		return err == nil && slices.Contains(addrs, ip)
+	})
 }
 
 // addRetransmission groups the stream with that of its resends (RFC 5576, section

@@ -66,7 +66,7 @@ func (r *run) definitions(ctx context.Context) (upstream bool) {
 		remedy  string
 	}{
 		{schema.GroupVersion{Group: gatewayGroup, Version: "v1"}, []string{"gatewayclasses", "gateways", "udproutes"}, crdRemedy},
-		{schema.GroupVersion{Group: "cloudretro.dev", Version: "v1"}, []string{"gatewayconfigs", "staticservices", "udproutes"}, "kubectl apply -k deploy/kubernetes/overlays/gateway"},
+		{schema.GroupVersion{Group: "cloudretro.dev", Version: "v1"}, []string{"gatewayconfigs", "staticservices", "turnroutes"}, "kubectl apply -k deploy/kubernetes/overlays/gateway"},
 	} {
 		list, err := known[metav1.APIResourceList](ctx, r, "/apis/"+one.version.String())
 		if err != nil && !apierrors.IsNotFound(err) {

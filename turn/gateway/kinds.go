@@ -23,7 +23,7 @@ const (
 	crdGrants    = "referencegrants." + upstream
 	crdConfigs   = "gatewayconfigs." + Group
 	crdStatics   = "staticservices." + Group
-	crdOwnRoutes = "udproutes." + Group
+	crdOwnRoutes = "turnroutes." + Group
 )
 
 // bundleAnnotation says which version of the Gateway API a CRD is of.
@@ -139,7 +139,7 @@ func (c *custom) start(ctx context.Context) error {
 	for name := range c.kinds {
 		var err error
 		if c.definitions[name], err = follow(ctx, c.feeds, c.client.Resource(crds), view{
-			what: "crd " + name, client: c.client, example: &unstructured.Unstructured{}, narrow: byItsName(name), convert: readDefinition,
+			what: "crd " + name, example: &unstructured.Unstructured{}, narrow: byItsName(name), convert: readDefinition,
 		}); err != nil {
 			return fmt.Errorf("follow CRD %s: %w", name, err)
 		}
@@ -211,7 +211,7 @@ func (c *custom) switchTo(ctx context.Context, name string, gvr schema.GroupVers
 		return nil
 	}
 	fd, err := follow(ctx, c.feeds, c.client.Resource(gvr), view{
-		what: gvr.String(), client: c.client, example: &unstructured.Unstructured{}, convert: c.kinds[name].transform,
+		what: gvr.String(), example: &unstructured.Unstructured{}, convert: c.kinds[name].transform,
 	})
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", gvr, err)

@@ -34,9 +34,9 @@ func TestOwnRoutes(t *testing.T) {
 		{"{group: stunner.l7mp.io, kind: StaticService, name: one}", false, true},
 	} {
 		before := p.applied.Load()
-		w.make("udproutes", `{apiVersion: cloudretro.dev/v1, kind: UDPRoute, metadata: {name: own, namespace: $NS}, spec: {parentRefs: [{name: gate}], rules: [{backendRefs: [`+test.backend+`]}]}}`)
+		w.make("turnroutes", `{apiVersion: cloudretro.dev/v1, kind: UDPRoute, metadata: {name: own, namespace: $NS}, spec: {parentRefs: [{name: gate}], rules: [{backendRefs: [`+test.backend+`]}]}}`)
 		w.until("conditions", func() bool {
-			r := get[gatewayv1.UDPRoute](w, "udproutes", gateway.Group, w.Namespace, "own")
+			r := get[gatewayv1.UDPRoute](w, "turnroutes", gateway.Group, w.Namespace, "own")
 			return len(r.Status.Parents) == 1 && shown(r.Status.Parents[0].Conditions, r.Generation) == "Accepted=True Accepted, ResolvedRefs=True ResolvedRefs"
 		})
 		w.until("a look at it", func() bool { return p.applied.Load() > before })

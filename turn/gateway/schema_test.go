@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +46,12 @@ func TestSchemas(t *testing.T) {
 		"StaticService":                 {"staticservices", "StaticService", "{prefixes: [192.0.2.0/24, '2001:db8::/32'], ports: [{port: 1, endPort: 2}, {port: 3}]}", false},
 		"StaticService, no prefix":      {"staticservices", "StaticService", "{prefixes: []}", true},
 		"StaticService, upside down":    {"staticservices", "StaticService", "{prefixes: [a], ports: [{port: 2, endPort: 1}]}", true},
-		"UDPRoute of the guide":         {"udproutes", "UDPRoute", "{parentRefs: [{name: g}], rules: [{backendRefs: [{name: s, namespace: x}]}]}", false},
-		"UDPRoute with a range":         {"udproutes", "UDPRoute", "{parentRefs: [{name: g, sectionName: l}], rules: [{backendRefs: [{name: s, port: 1, endPort: 2, weight: 0}]}]}", false},
-		"UDPRoute, upside down":         {"udproutes", "UDPRoute", "{rules: [{backendRefs: [{name: s, port: 2, endPort: 1}]}]}", true},
-		"UDPRoute, range without start": {"udproutes", "UDPRoute", "{rules: [{backendRefs: [{name: s, endPort: 1}]}]}", true},
-		"UDPRoute, no rule":             {"udproutes", "UDPRoute", "{rules: []}", true},
-		"UDPRoute, nameless backend":    {"udproutes", "UDPRoute", "{rules: [{backendRefs: [{port: 1}]}]}", true},
+		"UDPRoute of the guide":         {"turnroutes", "UDPRoute", "{parentRefs: [{name: g}], rules: [{backendRefs: [{name: s, namespace: x}]}]}", false},
+		"UDPRoute with a range":         {"turnroutes", "UDPRoute", "{parentRefs: [{name: g, sectionName: l}], rules: [{backendRefs: [{name: s, port: 1, endPort: 2, weight: 0}]}]}", false},
+		"UDPRoute, upside down":         {"turnroutes", "UDPRoute", "{rules: [{backendRefs: [{name: s, port: 2, endPort: 1}]}]}", true},
+		"UDPRoute, range without start": {"turnroutes", "UDPRoute", "{rules: [{backendRefs: [{name: s, endPort: 1}]}]}", true},
+		"UDPRoute, no rule":             {"turnroutes", "UDPRoute", "{rules: []}", true},
+		"UDPRoute, nameless backend":    {"turnroutes", "UDPRoute", "{rules: [{backendRefs: [{port: 1}]}]}", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			u := &unstructured.Unstructured{Object: map[string]any{}}
@@ -97,6 +100,35 @@ func install(t *testing.T, client dynamic.Interface, group string) {
 		})
 		if err != nil {
 			t.Fatalf("%s is not served: %v", u.GetName(), err)
+		}
+	}
+}
+
+// What people type for a resource of the Gateway API is none of ours: of two
+// groups that have a name kubectl takes the first by the alphabet.
+func TestNamesAreNotThoseOfTheGatewayAPI(t *testing.T) {
+	c := clustertest.Connect(t)
+	client, err := dynamic.NewForConfigAndClient(c.REST, c.HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := c.Namespace + ".cloudretro.dev"
+	install(t, client, ours)
+	names := func(group string) (all []string) {
+		text, err := c.API.REST().Get().AbsPath("/apis/" + group + "/v1").Do(t.Context()).Raw()
+		var list metav1.APIResourceList
+		if err = errors.Join(err, json.Unmarshal(text, &list)); err != nil || len(list.APIResources) == 0 {
+			t.Fatalf("%s has %d resources: %v", group, len(list.APIResources), err)
+		}
+		for _, r := range list.APIResources {
+			all = append(append(all, r.Name, r.SingularName), r.ShortNames...)
+		}
+		return all
+	}
+	theirs := names(upstream)
+	for _, name := range names(ours) {
+		if !strings.Contains(name, "/") && name != "" && slices.Contains(theirs, name) {
+			t.Errorf("kubectl get %s: of the Gateway API, or ours?", name)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (w *writer) write(ctx context.Context, d *draft) error {
 	for name, status := range d.out.Routes {
 		err = errors.Join(err, writeStatus(ctx, w, d.routes, "UDPRoute", find(d.of.Routes, name), status))
 	}
-	own := schema.GroupVersionResource{Group: Group, Version: Version, Resource: "udproutes"}
+	own := schema.GroupVersionResource{Group: Group, Version: Version, Resource: "turnroutes"}
 	for name, status := range d.out.OwnRoutes {
 		err = errors.Join(err, writeStatus(ctx, w, own, "UDPRoute", find(d.of.OwnRoutes, name), status))
 	}

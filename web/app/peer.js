@@ -88,9 +88,9 @@ export class Peer {
     return ['connected', 'completed'].includes(this.#pc.iceConnectionState);
   }
 
-  /** Changes while pictures or sound come in, seen or not. */
+  /** Changes while pictures or sound come in, seen or not; stays as it is where browsers do not tell. */
   get pulse() {
-    return [this.#video, this.#audio].map((receiver) => receiver.getSynchronizationSources()[0]?.timestamp).join();
+    return [this.#video, this.#audio].map((receiver) => receiver.getSynchronizationSources?.()[0]?.timestamp).join();
   }
 
   /**

@@ -3,6 +3,7 @@
 const WAIT = 6000; // ms a new path may take before the next attempt
 const FIRST_WAIT = 4500; // ms the first one may take
 const PAUSE = 500; // ms between attempts of which nothing is left, longer with each
+const SPACE = 3000; // ms from an attempt to the next one after a path that it found: a way that stalls and recovers
 const GIVE_UP = 30000; // ms without media until the session is given up
 const FIRST_GIVE_UP = 25000; // ms, less than a worker waits for a browser (worker/peer, firstPatience)
 const OFFER_TIMEOUT = 6000; // ms
@@ -18,10 +19,11 @@ export class Repair {
   #first = false; // there was no path yet
   #end = 0; // of patience
   #tries = 0;
-  #tried = 0; // when
+  #tried = -Infinity; // when
   #newest = 0; // offer
   #servers = [];
   #serversAt = 0;
+  #spent = false; // an attempt was made with them
 
   /**
    * @param {object} options
@@ -45,6 +47,7 @@ export class Repair {
   set servers(servers) {
     this.#servers = Array.isArray(servers) ? servers : [];
     this.#serversAt = this.#clock.now();
+    this.#spent = false;
   }
 
   /**
@@ -62,7 +65,7 @@ export class Repair {
   begin(wait) {
     if (!this.#running) {
       if (!this.#first) this.#end = this.#clock.now() + GIVE_UP;
-      return this.soon(wait);
+      return this.soon(Math.max(wait, this.#tried + SPACE - this.#clock.now()));
     }
     if (wait === 0) this.soon(this.#tried + Math.min(this.#tries * PAUSE, WAIT) - this.#clock.now());
   }
@@ -99,6 +102,7 @@ export class Repair {
     try {
       await this.#refresh();
       if (this.#on.peer() !== peer) return;
+      this.#spent = true;
       const offer = ++this.#newest;
       const sdp = await peer.restart();
       const { data } = await this.#signal.request('offer', { sdp }, OFFER_TIMEOUT);
@@ -111,10 +115,11 @@ export class Repair {
     }
   }
 
-  // The credentials of relays run out while a game goes on; before its first
-  // picture relays may have been found, or moved.
+  // The credentials of relays run out while a game goes on, and a gate bounds the
+  // relays of each, of which a browser keeps those of all attempts before. Before
+  // the first picture relays may have been found, or moved.
   async #refresh() {
-    if (!this.#first && this.#clock.now() - this.#serversAt < SERVERS_AGE) return;
+    if (!this.#first && !this.#spent && this.#clock.now() - this.#serversAt < SERVERS_AGE) return;
     try {
       const { data } = await this.#signal.request('servers', undefined, SERVERS_TIMEOUT);
       this.servers = data.iceServers;

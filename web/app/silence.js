@@ -2,7 +2,8 @@
 // five seconds; a worker sends pictures and sound all the time. What is not a dead
 // path is told apart: a worker with no pictures to send still answers on the control
 // channel, and a page that was kept waiting itself (a stalled machine, the timers of
-// a hidden tab) has looked too seldom to know.
+// a hidden tab) has looked too seldom to know. Nor does a browser tell that has never
+// been seen to notice media; then its own word has to do.
 
 const BEAT = 200; // ms between looks
 const LATE = 2 * BEAT; // ms between looks from which on they say nothing
@@ -16,7 +17,7 @@ export class Silence {
   #looked = 0;
   #pulse;
   #quiet = 0; // looks
-  #known = false; // something has come before
+  #known = false; // media have been seen to come
   #silent = false;
 
   /**
@@ -48,7 +49,6 @@ export class Silence {
 
   /** Something came from the worker, on whatever way. */
   heard() {
-    this.#known = true;
     this.#quiet = 0;
     this.#turn(false);
   }
@@ -66,6 +66,7 @@ export class Silence {
     this.#looked = now;
     if (pulse !== this.#pulse) {
       this.#pulse = pulse;
+      this.#known = true;
       return this.heard();
     }
     if (!this.#known) return;

@@ -22,10 +22,11 @@ test('a lost path is restarted by an offer, and again until it works', async () 
   it.open.last.answer('offer', 'answer', { sdp: 'answer 2' });
   await settle();
   assert.deepEqual(it.peer.answers, ['answer', 'answer 2']);
+  assert.equal(it.open.last.of('servers').length, 0, 'what the hello has brought is used once');
   await it.clock.pass(6000);
+  await attempt(it, 'answer 3');
   assert.equal(it.peer.restarts, 2);
-  it.open.last.answer('offer', 'answer', { sdp: 'answer 3' });
-  await settle();
+  assert.deepEqual(it.peer.servers, [{ urls: ['turn:newer'] }], 'a gate bounds the relays of one credential');
   it.peer.on.state('connected');
   await it.clock.pass(60000);
   assert.equal(it.session.state, 'playing');
@@ -135,6 +136,8 @@ test('the answer to an offer that was overtaken is dropped; one for a path that 
   await it.clock.pass(0);
   it.peer.on.state('failed');
   await it.clock.pass(500);
+  it.open.last.answer('servers', 'servers', {});
+  await settle();
   const [first, second] = it.open.last.of('offer');
   it.open.last.say('answer', { sdp: 'to the first' }, first.id);
   await settle();
@@ -143,6 +146,25 @@ test('the answer to an offer that was overtaken is dropped; one for a path that 
   it.open.last.say('answer', { sdp: 'to the second' }, second.id);
   await settle();
   assert.deepEqual(it.peer.answers, ['answer', 'to the second']);
+});
+
+test('a way that stalls again and again is not begun anew each time', async () => {
+  const it = await playing();
+  it.peer.on.state('failed');
+  await it.clock.pass(0);
+  it.open.last.answer('offer', 'answer', { sdp: 'answer 2' });
+  it.peer.on.state('connected');
+  for (let i = 0; i < 5; i++) {
+    it.peer.on.state('failed');
+    await it.clock.pass(500);
+    it.peer.on.state('connected');
+    await it.clock.pass(50);
+  }
+  assert.equal(it.peer.restarts, 1);
+  it.peer.on.state('failed');
+  await it.clock.pass(3000 - 5 * 550);
+  await attempt(it, 'answer 3');
+  assert.equal(it.peer.restarts, 2);
 });
 
 const pings = (it) => it.peer.control.filter((m) => m.type === 'ping').length;
@@ -218,4 +240,18 @@ test('silence: who looks too seldom knows nothing, and who has heard nothing yet
   young.peer.on.state('connected');
   await young.clock.pass(10000);
   assert.equal(young.session.state, 'playing');
+});
+
+test('silence: a browser that never tells of media is believed, whatever the worker says', async () => {
+  const it = begin();
+  it.open.last.hello();
+  await settle();
+  it.peer.silent = true;
+  it.open.last.answer('start', 'answer', answer);
+  await settle();
+  it.peer.on.state('connected');
+  it.peer.on.control({ type: 'geometry', width: 1, height: 1 });
+  await it.clock.pass(10000);
+  assert.equal(it.session.state, 'playing');
+  assert.equal(pings(it), 0);
 });

@@ -116,5 +116,5 @@ type Resumed struct {
 // Closed says why a session ended.
 type Closed struct {
 	Reason string `json:"reason"`
-	Code   Code   `json:"code,omitempty"` // CodeRemoved, CodeElsewhere, or "" for a common end
+	Code   Code   `json:"code,omitempty"` // CodeRemoved, CodeElsewhere, CodeLost, or "" for a common end
 }

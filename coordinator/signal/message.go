@@ -106,6 +106,7 @@ const (
 	CodeRemoved    Code = "removed"     // the host has removed this person
 	CodeElsewhere  Code = "elsewhere"   // the session goes on in another page
 	CodeSignIn     Code = "sign-in"     // nobody is signed in, or no longer
+	CodeLost       Code = "lost"        // the way between worker and browser was lost
 	CodeHost       Code = "not-host"    // only the host of the room may do that
 )
 

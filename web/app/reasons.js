@@ -48,13 +48,13 @@ const reasons = {
   },
   'lost-path': {
     title: 'The connection to the game was lost',
-    text: 'The picture has stopped and could not be brought back within 30 seconds.',
-    help: 'Check your network, then try again.',
+    text: 'The way between this browser and the game broke, and none was found again for half a minute.',
+    help: 'Check your network, then try again: the game stays open for a while.',
     actions: ['again', 'menu'],
   },
   gone: {
     title: 'This session is over',
-    text: 'The server no longer knows it. Its worker may have been restarted.',
+    text: 'The server no longer knows it. This page was away for too long, or the worker has been restarted.',
     help: 'Start the game again.',
     actions: ['again', 'menu'],
   },

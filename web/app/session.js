@@ -99,7 +99,7 @@ export class Session extends EventTarget {
       ask: () => this.sendControl({ type: 'ping', t: clock.now() }),
       change: (first) => this.#mediaChanged(first),
       gone: (message) => this.#fail('gone', message),
-      lost: () => this.#fail(this.#path.had ? 'lost-path' : 'no-path', ''),
+      lost: () => this.#lost(),
     } });
   }
 
@@ -299,6 +299,7 @@ export class Session extends EventTarget {
       case 'candidate':
         return this.#peer?.candidate(data);
       case 'closed':
+        if (data.code === 'lost') return this.#lost(); // the worker waits no longer than this page
         return this.#fail(['removed', 'elsewhere'].includes(data.code) ? data.code : 'closed', data.reason);
       case 'queued':
         return this.queue && this.#line.queued(data);
@@ -365,6 +366,10 @@ export class Session extends EventTarget {
     if (this.#path.media || error.code === 'no-worker') return;
     if (!this.#info.room && error.code !== 'sign-in') return this.#signal.unbind();
     this.#fail(error.code === 'sign-in' ? error.code : 'gone', error.message);
+  }
+
+  #lost() {
+    this.#fail(this.#path.had ? 'lost-path' : 'no-path', '');
   }
 
   #fail(code, message) {

@@ -146,6 +146,21 @@ test('a worker that is gone ends the session; so does half a minute without medi
   assert.equal(two.session.error.code, 'lost-path');
 });
 
+test('a worker that has lost the browser ends the session with what helps', async () => {
+  const one = await playing();
+  one.peer.on.state('disconnected');
+  one.open.last.say('closed', { reason: 'the connection to the browser was lost', code: 'lost' });
+  assert.equal(one.session.error.code, 'lost-path');
+  assert.match(one.session.error.text, /none was found again/);
+  const two = begin();
+  two.open.last.hello();
+  await settle();
+  two.open.last.answer('start', 'answer', answer);
+  await settle();
+  two.open.last.say('closed', { reason: 'no path to it was found within 30s', code: 'lost' });
+  assert.equal(two.session.error.code, 'no-path');
+});
+
 test('an offer nobody answers gives the socket up', async () => {
   const it = await playing();
   it.peer.on.state('failed');

@@ -180,7 +180,11 @@ func (r *Room) ended(m *Member, err error) {
 	if errors.Is(err, peer.ErrLeft) { // a page that is loaded anew looks like this
 		keep = kept
 	}
-	r.dismiss(m, Leave{Reason: leaveText(err)}, keep)
+	why := Leave{Reason: leaveText(err)}
+	if errors.Is(err, peer.ErrLost) {
+		why.Code = signal.CodeLost
+	}
+	r.dismiss(m, why, keep)
 }
 
 // leaveText is what Closed says of a browser's end; it is rarely read by it.

@@ -167,8 +167,8 @@ func TestInputGoesToItsSeat(t *testing.T) {
 		if got := s.engine.Pads(); !slices.Equal(got, want) {
 			t.Fatalf("after leaving: pads %v, want %v", got, want)
 		}
-		if reason := (<-b.left).Reason; reason != peer.ErrLost.Error() {
-			t.Errorf("left because %q", reason)
+		if why := <-b.left; why != (Leave{Reason: peer.ErrLost.Error(), Code: signal.CodeLost}) {
+			t.Errorf("left because %+v", why)
 		}
 	})
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"net/http"
+	"sync/atomic"
 
 	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -35,6 +36,8 @@ type API struct {
 	coordination, networking   rest.Interface
 	authentication, permission rest.Interface
 	autoscaling                rest.Interface
+
+	away atomic.Bool // as informers have found
 }
 
 // kinds are those of API.
@@ -95,82 +98,82 @@ func (a *API) REST() rest.Interface { return a.core }
 
 // Namespaces are those of the cluster.
 func (a *API) Namespaces() *Listed[*corev1.Namespace, *corev1.NamespaceList] {
-	return listed[corev1.Namespace, corev1.NamespaceList](a.core, "namespaces", "")
+	return listed[*corev1.Namespace, *corev1.NamespaceList](a.core, "namespaces", "")
 }
 
 // Nodes are those of the cluster.
 func (a *API) Nodes() *Listed[*corev1.Node, *corev1.NodeList] {
-	return listed[corev1.Node, corev1.NodeList](a.core, "nodes", "")
+	return listed[*corev1.Node, *corev1.NodeList](a.core, "nodes", "")
 }
 
 // Secrets are those of a namespace, "" = of all, as with all kinds below.
 func (a *API) Secrets(namespace string) *Listed[*corev1.Secret, *corev1.SecretList] {
-	return listed[corev1.Secret, corev1.SecretList](a.core, "secrets", namespace)
+	return listed[*corev1.Secret, *corev1.SecretList](a.core, "secrets", namespace)
 }
 
 // ConfigMaps are those of a namespace.
 func (a *API) ConfigMaps(namespace string) *Listed[*corev1.ConfigMap, *corev1.ConfigMapList] {
-	return listed[corev1.ConfigMap, corev1.ConfigMapList](a.core, "configmaps", namespace)
+	return listed[*corev1.ConfigMap, *corev1.ConfigMapList](a.core, "configmaps", namespace)
 }
 
 // Services are those of a namespace.
 func (a *API) Services(namespace string) *Listed[*corev1.Service, *corev1.ServiceList] {
-	return listed[corev1.Service, corev1.ServiceList](a.core, "services", namespace)
+	return listed[*corev1.Service, *corev1.ServiceList](a.core, "services", namespace)
 }
 
 // Pods are those of a namespace.
 func (a *API) Pods(namespace string) *Listed[*corev1.Pod, *corev1.PodList] {
-	return listed[corev1.Pod, corev1.PodList](a.core, "pods", namespace)
+	return listed[*corev1.Pod, *corev1.PodList](a.core, "pods", namespace)
 }
 
 // ServiceAccounts are those of a namespace.
 func (a *API) ServiceAccounts(namespace string) *Listed[*corev1.ServiceAccount, *corev1.ServiceAccountList] {
-	return listed[corev1.ServiceAccount, corev1.ServiceAccountList](a.core, "serviceaccounts", namespace)
+	return listed[*corev1.ServiceAccount, *corev1.ServiceAccountList](a.core, "serviceaccounts", namespace)
 }
 
 // EndpointSlices are those of a namespace.
 func (a *API) EndpointSlices(namespace string) *Listed[*discoveryv1.EndpointSlice, *discoveryv1.EndpointSliceList] {
-	return listed[discoveryv1.EndpointSlice, discoveryv1.EndpointSliceList](a.discovery, "endpointslices", namespace)
+	return listed[*discoveryv1.EndpointSlice, *discoveryv1.EndpointSliceList](a.discovery, "endpointslices", namespace)
 }
 
 // Deployments are those of a namespace.
 func (a *API) Deployments(namespace string) *Listed[*appsv1.Deployment, *appsv1.DeploymentList] {
-	return listed[appsv1.Deployment, appsv1.DeploymentList](a.apps, "deployments", namespace)
+	return listed[*appsv1.Deployment, *appsv1.DeploymentList](a.apps, "deployments", namespace)
 }
 
 // Scales are the scale subresources of the Deployments of a namespace.
 func (a *API) Scales(namespace string) *Objects[*autoscalingv1.Scale] {
-	o := objects[autoscalingv1.Scale](a.apps, "deployments", namespace)
+	o := objects[*autoscalingv1.Scale](a.apps, "deployments", namespace)
 	o.subresource = "scale"
 	return o
 }
 
 // Leases are those of a namespace.
 func (a *API) Leases(namespace string) *Listed[*coordinationv1.Lease, *coordinationv1.LeaseList] {
-	return listed[coordinationv1.Lease, coordinationv1.LeaseList](a.coordination, "leases", namespace)
+	return listed[*coordinationv1.Lease, *coordinationv1.LeaseList](a.coordination, "leases", namespace)
 }
 
 // NetworkPolicies are those of a namespace.
 func (a *API) NetworkPolicies(namespace string) *Listed[*networkingv1.NetworkPolicy, *networkingv1.NetworkPolicyList] {
-	return listed[networkingv1.NetworkPolicy, networkingv1.NetworkPolicyList](a.networking, "networkpolicies", namespace)
+	return listed[*networkingv1.NetworkPolicy, *networkingv1.NetworkPolicyList](a.networking, "networkpolicies", namespace)
 }
 
 // HorizontalPodAutoscalers are those of a namespace.
 func (a *API) HorizontalPodAutoscalers(namespace string) *Listed[*autoscalingv2.HorizontalPodAutoscaler, *autoscalingv2.HorizontalPodAutoscalerList] {
-	return listed[autoscalingv2.HorizontalPodAutoscaler, autoscalingv2.HorizontalPodAutoscalerList](a.autoscaling, "horizontalpodautoscalers", namespace)
+	return listed[*autoscalingv2.HorizontalPodAutoscaler, *autoscalingv2.HorizontalPodAutoscalerList](a.autoscaling, "horizontalpodautoscalers", namespace)
 }
 
 // TokenReviews can be created only: they are questions.
 func (a *API) TokenReviews() *Objects[*authenticationv1.TokenReview] {
-	return objects[authenticationv1.TokenReview](a.authentication, "tokenreviews", "")
+	return objects[*authenticationv1.TokenReview](a.authentication, "tokenreviews", "")
 }
 
 // SubjectAccessReviews can be created only: they are questions.
 func (a *API) SubjectAccessReviews() *Objects[*authorizationv1.SubjectAccessReview] {
-	return objects[authorizationv1.SubjectAccessReview](a.permission, "subjectaccessreviews", "")
+	return objects[*authorizationv1.SubjectAccessReview](a.permission, "subjectaccessreviews", "")
 }
 
 // LocalSubjectAccessReviews can be created only: they are questions.
 func (a *API) LocalSubjectAccessReviews(namespace string) *Objects[*authorizationv1.LocalSubjectAccessReview] {
-	return objects[authorizationv1.LocalSubjectAccessReview](a.permission, "localsubjectaccessreviews", namespace)
+	return objects[*authorizationv1.LocalSubjectAccessReview](a.permission, "localsubjectaccessreviews", namespace)
 }

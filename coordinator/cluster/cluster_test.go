@@ -72,7 +72,7 @@ func certified(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(rw, `{"metadata": {"name": "`+r.TLS.PeerCertificates[0].Subject.Organization[0]+`"}}`)
+		_, _ = io.WriteString(rw, `{"kind": "Node", "apiVersion": "v1", "metadata": {"name": "`+r.TLS.PeerCertificates[0].Subject.Organization[0]+`"}}`)
 	}))
 	server.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	server.StartTLS()

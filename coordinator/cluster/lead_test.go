@@ -129,7 +129,10 @@ func (l *leases) edit(spec *coordinationv1.LeaseSpec) {
 	l.version++
 	l.lease = nil
 	if spec != nil {
-		l.lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "cloudretro-test", ResourceVersion: strconv.Itoa(l.version)}, Spec: *spec}
+		l.lease = &coordinationv1.Lease{
+			TypeMeta:   metav1.TypeMeta{Kind: "Lease", APIVersion: "coordination.k8s.io/v1"},
+			ObjectMeta: metav1.ObjectMeta{Name: "cloudretro-test", ResourceVersion: strconv.Itoa(l.version)}, Spec: *spec,
+		}
 	}
 }
 

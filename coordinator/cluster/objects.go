@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,31 +27,17 @@ type Objects[T object] struct {
 	resource    string
 	subresource string // "" = the object itself
 	namespace   string // "" = all or none
-	empty       func() T
 }
 
 // Listed are Objects that can be listed and watched as well.
-type Listed[T object, L runtime.Object] struct {
-	*Objects[T]
+type Listed[T object, L runtime.Object] struct{ *Objects[T] }
 
-	emptyList func() L
+func objects[T object](client rest.Interface, resource, namespace string) *Objects[T] {
+	return &Objects[T]{rest: client, resource: resource, namespace: namespace}
 }
 
-func objects[T any, P interface {
-	*T
-	object
-}](client rest.Interface, resource, namespace string) *Objects[P] {
-	return &Objects[P]{rest: client, resource: resource, namespace: namespace, empty: func() P { return new(T) }}
-}
-
-func listed[T, L any, P interface {
-	*T
-	object
-}, Q interface {
-	*L
-	runtime.Object
-}](client rest.Interface, resource, namespace string) *Listed[P, Q] {
-	return &Listed[P, Q]{objects[T, P](client, resource, namespace), func() Q { return new(L) }}
+func listed[T object, L runtime.Object](client rest.Interface, resource, namespace string) *Listed[T, L] {
+	return &Listed[T, L]{objects[T](client, resource, namespace)}
 }
 
 // all is a request for the objects of a kind. Options are sent as those of v1,
@@ -69,30 +56,36 @@ func (o *Objects[T]) one(r *rest.Request, options runtime.Object, name string) *
 	return r
 }
 
-func (o *Objects[T]) answer(ctx context.Context, r *rest.Request) (T, error) {
-	answer := o.empty()
-	err := r.Do(ctx).Into(answer)
-	return answer, err
+// answer sends a request. The clientset takes an answer of another kind than was
+// asked for, such as what a proxy makes up, for an object without any content; here
+// it is an error.
+func answer[T runtime.Object](ctx context.Context, r *rest.Request) (T, error) {
+	got, err := r.Do(ctx).Get()
+	is, ok := got.(T)
+	if err == nil && !ok {
+		err = fmt.Errorf("the answer is a %T, not a %T; is that the API server, or a proxy before it?", got, is)
+	}
+	return is, err
 }
 
 // Get reads the object of a name.
 func (o *Objects[T]) Get(ctx context.Context, name string, options metav1.GetOptions) (T, error) {
-	return o.answer(ctx, o.one(o.rest.Get(), &options, name))
+	return answer[T](ctx, o.one(o.rest.Get(), &options, name))
 }
 
 // Create makes an object, and answers it as the server has it.
 func (o *Objects[T]) Create(ctx context.Context, made T, options metav1.CreateOptions) (T, error) {
-	return o.answer(ctx, o.all(o.rest.Post(), &options).Body(made))
+	return answer[T](ctx, o.all(o.rest.Post(), &options).Body(made))
 }
 
 // Update replaces an object, and answers it as the server has it.
 func (o *Objects[T]) Update(ctx context.Context, changed T, options metav1.UpdateOptions) (T, error) {
-	return o.answer(ctx, o.one(o.rest.Put(), &options, changed.GetName()).Body(changed))
+	return answer[T](ctx, o.one(o.rest.Put(), &options, changed.GetName()).Body(changed))
 }
 
 // Patch changes the object of a name.
 func (o *Objects[T]) Patch(ctx context.Context, name string, form types.PatchType, data []byte, options metav1.PatchOptions) (T, error) {
-	return o.answer(ctx, o.one(o.rest.Patch(form), &options, name).Body(data))
+	return answer[T](ctx, o.one(o.rest.Patch(form), &options, name).Body(data))
 }
 
 // Delete deletes the object of a name.
@@ -102,9 +95,7 @@ func (o *Objects[T]) Delete(ctx context.Context, name string, options metav1.Del
 
 // List lists the objects that options select.
 func (l *Listed[T, L]) List(ctx context.Context, options metav1.ListOptions) (L, error) {
-	list := l.emptyList()
-	err := l.all(l.rest.Get(), &options).Timeout(seconds(options)).Do(ctx).Into(list)
-	return list, err
+	return answer[L](ctx, l.all(l.rest.Get(), &options).Timeout(seconds(options)))
 }
 
 // Watch tells of changes of the objects that options select.

@@ -51,9 +51,9 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	switch what {
 	case "list horizontalpodautoscalers":
-		return answer(r, http.StatusOK, autoscalingv2.HorizontalPodAutoscalerList{}), nil
+		return answer(r, http.StatusOK, autoscalingv2.HorizontalPodAutoscalerList{TypeMeta: metav1.TypeMeta{Kind: "HorizontalPodAutoscalerList", APIVersion: "autoscaling/v2"}}), nil
 	case "patch pods":
-		return answer(r, http.StatusOK, corev1.Pod{}), nil
+		return answer(r, http.StatusOK, corev1.Pod{TypeMeta: metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}}), nil
 	case "update deployments":
 		var scale autoscalingv1.Scale
 		if err := json.NewDecoder(r.Body).Decode(&scale); err != nil {
@@ -62,6 +62,7 @@ func (a *api) RoundTrip(r *http.Request) (*http.Response, error) {
 		a.replicas = scale.Spec.Replicas
 	}
 	return answer(r, http.StatusOK, autoscalingv1.Scale{
+		TypeMeta:   metav1.TypeMeta{Kind: "Scale", APIVersion: "autoscaling/v1"},
 		ObjectMeta: metav1.ObjectMeta{Name: "worker"},
 		Spec:       autoscalingv1.ScaleSpec{Replicas: a.replicas},
 		Status:     autoscalingv1.ScaleStatus{Selector: componentLabel + "=" + component},

@@ -34,7 +34,7 @@ func (b *browser) start(ctx context.Context, e signal.Envelope) error {
 	}
 	since := c.sessions.since(s, start.Game)
 	workers, err := c.registry.candidates(start.Game, start.Zone, start.Latencies)
-	if err != nil && since == 0 {
+	if err != nil && since == 0 && !c.registry.expects(time.Now()) {
 		return err
 	}
 	if err := b.charge(1); err != nil {

@@ -147,3 +147,58 @@ func TestInvitationsAtTheDoor(t *testing.T) {
 		t.Errorf("%d were expired", n)
 	}
 }
+
+// TestStartBetweenWorkers: the only worker restarts, or is replaced. Who starts a
+// game meanwhile gets in line, and is served by the next one; where there have
+// been none for long nobody waits.
+func TestStartBetweenWorkers(t *testing.T) {
+	d := start(t, nil)
+	gone := func(w *worker) {
+		w.close()
+		until(t, "the end of the worker", func() bool { return d.registry.worker(w.id) == nil })
+	}
+	gone(d.worker(nil))
+	p := d.page()
+	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong", SDP: "v=0"})
+	if q := p.queued("1"); q.Position != 1 {
+		t.Errorf("told %+v", q)
+	}
+	w := d.worker(nil)
+	ticket := w.stands().Ticket
+	w.say(signal.TypeReserved, ticket, "", signal.Reserved{Ticket: ticket, Seconds: 20})
+	if g := read[signal.Granted](t, p.next(signal.TypeGranted)); g.Ticket != ticket {
+		t.Errorf("granted %+v", g)
+	}
+
+	other := d.page() // a worker that is there says what there is not
+	other.say(signal.TypeStart, "2", "", signal.Start{Game: "chess", SDP: "v=0"})
+	other.refused("2", signal.CodeNotFound)
+	gone(w)
+	d.registry.mu.Lock()
+	d.registry.emptied = time.Now().Add(-returnTime)
+	d.registry.mu.Unlock()
+	other.say(signal.TypeStart, "3", "", signal.Start{Game: "pong", SDP: "v=0"})
+	other.refused("3", signal.CodeNoWorker)
+}
+
+// TestExpects: workers that have come and not yet said what they have will.
+func TestExpects(t *testing.T) {
+	c := shelf()
+	if c.registry.expects(time.Now()) {
+		t.Error("workers are expected that never were there")
+	}
+	list := games("pong")
+	w := link("w", loose(), nil)
+	c.registry.addWorker(w, signal.LibraryDigest(list), nil)
+	if !c.registry.expects(time.Now()) {
+		t.Error("nothing is expected of a new worker")
+	}
+	c.says(t, w, full(list))
+	if c.registry.expects(time.Now()) {
+		t.Error("a worker is expected that is there")
+	}
+	c.registry.removeWorker(w)
+	if now := time.Now(); !c.registry.expects(now) || c.registry.expects(now.Add(returnTime)) {
+		t.Error("who left is expected for another time")
+	}
+}

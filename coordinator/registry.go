@@ -16,6 +16,10 @@ const silentAfter = 5 * time.Second
 // awaitedFor is how long it is remembered that somebody waits for a worker.
 const awaitedFor = time.Minute
 
+// returnTime is how long after the last worker left others are looked for: a
+// rollout, or a restart of the only one, is done by then.
+const returnTime = time.Minute
+
 // registry is what the connected workers and gates have said. All methods may
 // be called concurrently; none blocks.
 type registry struct {
@@ -23,6 +27,7 @@ type registry struct {
 
 	mu        sync.Mutex
 	workers   map[string]*workerLink // by id
+	emptied   time.Time              // when the last of them left
 	rooms     map[string]*workerLink // by the id of a room
 	libraries libraries
 	byZone    *zones
@@ -106,8 +111,22 @@ func (r *registry) removeWorker(w *workerLink) bool {
 	}
 	r.takeOut(w)
 	delete(r.workers, w.id)
+	if len(r.workers) == 0 {
+		r.emptied = time.Now()
+	}
 	r.pushPeers()
 	return true
+}
+
+// expects says whether workers may offer games in a moment, where none does now:
+// they were here just now, or have come and not said what games they have.
+func (r *registry) expects(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.workers) == 0 {
+		return now.Sub(r.emptied) < returnTime
+	}
+	return len(r.libraries.known) == 0 && len(r.libraries.wanted) > 0
 }
 
 // takeOut forgets what a worker announced. r.mu is held.

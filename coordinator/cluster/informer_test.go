@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -40,7 +41,7 @@ func TestInsist(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				asked, log := 0, &bytes.Buffer{}
 				begin := time.Now()
-				got, err := insist(t.Context(), &trouble{log: slog.New(slog.NewTextHandler(log, nil))}, func() (string, error) {
+				got, err := insist(t.Context(), &trouble{log: slog.New(slog.NewTextHandler(log, nil)), away: &atomic.Bool{}}, func() (string, error) {
 					if asked++; asked < 30 {
 						return "", test.err
 					}
@@ -69,7 +70,7 @@ func TestInsistEnds(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		begin := time.Now()
-		_, err := insist(ctx, &trouble{log: slog.New(slog.DiscardHandler)}, func() (int, error) { return 0, syscall.ECONNREFUSED })
+		_, err := insist(ctx, &trouble{log: slog.New(slog.DiscardHandler), away: &atomic.Bool{}}, func() (int, error) { return 0, syscall.ECONNREFUSED })
 		if err == nil || time.Since(begin) != 10*time.Second {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
@@ -79,17 +80,51 @@ func TestInsistEnds(t *testing.T) {
 // Each kind of trouble is said once, until it is over.
 func TestTroubleIsSaidOnce(t *testing.T) {
 	log := &bytes.Buffer{}
-	trouble := trouble{log: slog.New(slog.NewTextHandler(log, nil))}
+	trouble := trouble{log: slog.New(slog.NewTextHandler(log, nil)), away: &atomic.Bool{}}
 	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no role"))
 	for _, err := range []error{syscall.ECONNREFUSED, io.ErrUnexpectedEOF, forbidden, forbidden, io.EOF, apierrors.NewResourceExpired("old"), syscall.ECONNREFUSED} {
 		trouble.note(t.Context(), err)
 	}
-	trouble.Over()
+	trouble.over()
 	trouble.note(t.Context(), syscall.ECONNREFUSED)
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	trouble.note(ended, forbidden)
-	if n := strings.Count(log.String(), "\n"); n != 4 {
+	if n := strings.Count(log.String(), "\n"); n != 3 {
 		t.Errorf("said %d times:\n%s", n, log)
+	}
+}
+
+// That the server does not answer is said by one informer of all, until it answers
+// any of them; what it answers is said by each.
+func TestTroubleOfAll(t *testing.T) {
+	var api API
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "pods"}, "", errors.New("no role"))
+	log := &bytes.Buffer{}
+	all := make([]*trouble, 18)
+	for i := range all {
+		all[i] = &trouble{log: slog.New(slog.NewTextHandler(log, nil)).With("what", i), away: &api.away}
+	}
+	for _, step := range []struct {
+		err  error
+		said int
+	}{
+		{syscall.ECONNREFUSED, 1},
+		{apierrors.NewServiceUnavailable("starting"), 0},
+		{forbidden, len(all)},
+		{nil, 0},
+		{io.ErrUnexpectedEOF, 1},
+	} {
+		log.Reset()
+		for _, t1 := range all {
+			if step.err == nil {
+				t1.over()
+				continue
+			}
+			t1.note(t.Context(), step.err)
+		}
+		if n := strings.Count(log.String(), "cannot be followed"); n != step.said {
+			t.Errorf("%v: said %d times, want %d:\n%s", step.err, n, step.said, log)
+		}
 	}
 }

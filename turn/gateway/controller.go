@@ -72,10 +72,10 @@ func New(cfg Config) (*Controller, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	f := &feeds{log: cfg.Logger, changed: make(chan struct{}, 1)}
+	f := &feeds{api: cfg.Cluster.API, log: cfg.Logger, changed: make(chan struct{}, 1)}
 	c := &Controller{
 		feeds: f, cfg: cfg, custom: newCustom(f, client),
-		secrets: &secrets{f, cfg.Cluster.API, map[types.NamespacedName]*feed{}},
+		secrets: &secrets{f, map[types.NamespacedName]*feed{}},
 		writer:  newWriter(cfg.Cluster.API, client, cfg.Logger, f.note),
 	}
 	c.settings.Store(&cfg.Settings)
@@ -111,7 +111,7 @@ func (c *Controller) Run(ctx context.Context) error {
 func (c *Controller) start(ctx context.Context) error {
 	api, s := c.cfg.Cluster.API, c.settings.Load()
 	all := func(what string, example runtime.Object) view {
-		return view{what: what, client: api, example: example, convert: trim}
+		return view{what: what, example: example, convert: trim}
 	}
 	ours := all("pods of gates", &corev1.Pod{})
 	ours.narrow = func(o *metav1.ListOptions) { o.LabelSelector = labels.SelectorFromSet(s.PodSelector).String() }

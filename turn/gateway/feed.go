@@ -27,6 +27,7 @@ type feed struct {
 // feeds starts and stops informers. Its methods belong to one goroutine, but for
 // note, and each feed's handlers to those of its informer.
 type feeds struct {
+	api     *cluster.API
 	log     *slog.Logger
 	changed chan struct{} // capacity 1
 	work    sync.WaitGroup
@@ -62,7 +63,6 @@ func (a asked[List]) List(ctx context.Context, o metav1.ListOptions) (List, erro
 // view is what is followed of a source.
 type view struct {
 	what    string // for the log
-	client  any    // that the source is of
 	example runtime.Object
 	narrow  func(*metav1.ListOptions) // nil = all
 	convert cache.TransformFunc       // what is held of each object
@@ -74,7 +74,7 @@ func follow[List runtime.Object](ctx context.Context, f *feeds, of source[List],
 	if v.narrow == nil {
 		v.narrow = func(*metav1.ListOptions) {}
 	}
-	fd.informer = cluster.Informer(v.client, asked[List]{of, func(err error) {
+	fd.informer = cluster.Informer(f.api, asked[List]{of, func(err error) {
 		if apierrors.IsForbidden(err) && !fd.refused.Swap(true) {
 			f.note()
 		}

@@ -7,8 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/cloudretro/cloudretro/coordinator/cluster"
 )
 
 // maxSecrets bounds how many Secrets are followed; what is beyond counts as
@@ -20,7 +18,6 @@ const maxSecrets = 512
 // methods belong to one goroutine.
 type secrets struct {
 	*feeds
-	api     *cluster.API
 	follows map[types.NamespacedName]*feed
 }
 
@@ -42,7 +39,7 @@ func (s *secrets) arrange(ctx context.Context, wanted []types.NamespacedName) (k
 		fd := s.follows[name]
 		if fd == nil {
 			if fd, err = follow(ctx, s.feeds, s.api.Secrets(name.Namespace), view{
-				what: "secret " + name.String(), client: s.api, example: &corev1.Secret{}, narrow: byItsName(name.Name), convert: trim,
+				what: "secret " + name.String(), example: &corev1.Secret{}, narrow: byItsName(name.Name), convert: trim,
 			}); err != nil {
 				return false, fmt.Errorf("follow secret %s: %w", name, err)
 			}

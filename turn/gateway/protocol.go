@@ -66,7 +66,7 @@ func (t *translator) judgeListeners(d *door) {
 		l := &listener{spec: spec, id: d.name.String() + "/" + string(spec.Name), protocol: protocolOf(spec.Protocol), seen: map[any]bool{}}
 		l.judge()
 		l.judgeKinds()
-		if l.protocol == TLS || l.protocol == DTLS {
+		if l.secure() && l.mode() == gatewayv1.TLSModeTerminate { // certificateRefs mean nothing in the other one
 			t.judgeCertificates(d, l)
 		}
 		d.listeners = append(d.listeners, l)
@@ -89,8 +89,8 @@ func (l *listener) judge() {
 		message = fmt.Sprintf("protocol %s is not supported; use UDP, TCP, TLS, TURN-UDP, TURN-TCP, TURN-TLS, TURN-DTLS or %s/DTLS", spec.Protocol, Group)
 	case spec.Port < 1 || spec.Port > 65535:
 		reason, message = gatewayv1.ListenerReasonPortUnavailable, fmt.Sprintf("port %d is not one of 1 to 65535", spec.Port)
-	case spec.TLS != nil && or(spec.TLS.Mode, gatewayv1.TLSModeTerminate) != gatewayv1.TLSModeTerminate:
-		message = fmt.Sprintf("TLS mode %s is not supported; TURN needs Terminate", *spec.TLS.Mode)
+	case l.mode() != gatewayv1.TLSModeTerminate:
+		message = fmt.Sprintf("TLS mode %s is not supported; TURN needs Terminate", l.mode())
 	case spec.AllowedRoutes != nil && spec.AllowedRoutes.Namespaces != nil && or(spec.AllowedRoutes.Namespaces.From, "") == gatewayv1.NamespacesFromSelector:
 		if _, err := metav1.LabelSelectorAsSelector(spec.AllowedRoutes.Namespaces.Selector); err != nil {
 			message = fmt.Sprintf("the selector of allowedRoutes: %v", err)
@@ -99,6 +99,14 @@ func (l *listener) judge() {
 	if message != "" {
 		l.refused = problem{string(reason), message}
 	}
+}
+
+// mode is what is done with TLS.
+func (l *listener) mode() gatewayv1.TLSModeType {
+	if l.spec.TLS == nil {
+		return gatewayv1.TLSModeTerminate
+	}
+	return or(l.spec.TLS.Mode, gatewayv1.TLSModeTerminate)
 }
 
 // supportedKinds are the routes that a listener may have.

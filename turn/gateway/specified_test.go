@@ -67,7 +67,7 @@ func TestConditionsOfGateways(t *testing.T) {
 		"one-conflicts": {udp + ", {name: m, port: 1, protocol: UDP}, {name: k, port: 1, protocol: TURN-UDP}", "", "Accepted=True ListenersNotValid, " + runs, fine},
 		"http":          {"{name: l, port: 80, protocol: HTTP}", "", invalid, "Accepted=False UnsupportedProtocol, " + calm + resolved + stopped},
 		"http-and-udp":  {"{name: l, port: 80, protocol: HTTP}, {name: m, port: 3478, protocol: UDP}", "", "Accepted=True ListenersNotValid, " + runs, "Accepted=False UnsupportedProtocol, " + calm + resolved + stopped},
-		"passthrough":   {"{name: l, port: 443, protocol: TLS, tls: {mode: Passthrough}}", "", invalid, "Accepted=False UnsupportedValue, " + calm + "ResolvedRefs=False InvalidCertificateRef, " + stopped},
+		"passthrough":   {"{name: l, port: 443, protocol: TLS, tls: {mode: Passthrough}}", "", invalid, "Accepted=False UnsupportedValue, " + calm + resolved + stopped},
 
 		"tls":             {secure("{name: good}"), "", accepted + runs, fine},
 		"tls-hostname":    {strings.Replace(secure("{name: good}"), "port:", "hostname: one.example.org, port:", 1), "", accepted + runs, fine},

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +28,7 @@ type registry struct {
 
 	mu        sync.Mutex
 	workers   map[string]*workerLink // by id
+	coming    map[string]string      // pods of those that are admitted and not here yet, by id
 	emptied   time.Time              // when the last of them left
 	rooms     map[string]*workerLink // by the id of a room
 	libraries libraries
@@ -45,7 +47,7 @@ type awaited struct {
 func newRegistry() *registry {
 	changes := &atomic.Uint64{}
 	r := &registry{
-		workers: map[string]*workerLink{}, rooms: map[string]*workerLink{},
+		workers: map[string]*workerLink{}, coming: map[string]string{}, rooms: map[string]*workerLink{},
 		libraries: newLibraries(changes), byZone: newZones(),
 		gates: map[*gateLink]struct{}{}, awaited: map[string]*awaited{},
 	}
@@ -67,6 +69,7 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 		r.takeOut(old) // when the new one shares its library already
 	}
 	r.workers[w.id] = w
+	delete(r.coming, w.id)
 	r.putRooms(w, rooms)
 	r.byZone.count(w.zone, w.probe, 1)
 	r.pushPeers()
@@ -81,24 +84,31 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 // before it started again and are not missed yet.
 const maxOfPod = 4
 
-// admits says what keeps a worker that proves nothing but its pod from joining.
+// admit says what keeps a worker that proves nothing but its pod from joining.
 // Pages know ids of workers, so who runs a pod may have learnt another's; and one
-// pod must not pass for a thousand.
-func (r *registry) admits(id, pod string) error {
+// pod must not pass for a thousand, not even if they all come at once. Who is
+// admitted has the id until addWorker, which is to follow.
+func (r *registry) admit(id, pod string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old, others := r.workers[id], 0
-	for _, w := range r.workers {
-		if w.pod == pod && w != old {
+	owners := maps.Clone(r.coming)
+	for other, w := range r.workers {
+		owners[other] = w.pod
+	}
+	owner, known := owners[id]
+	others := 0
+	for other, its := range owners {
+		if its == pod && other != id {
 			others++
 		}
 	}
 	switch {
-	case old != nil && old.pod != pod:
+	case known && owner != pod:
 		return signal.Errorf(signal.CodeDenied, "a worker of another pod has this id")
 	case others >= maxOfPod:
 		return signal.Errorf(signal.CodeDenied, "%d workers of pod %s are here already", others, pod)
 	}
+	r.coming[id] = pod
 	return nil
 }
 

@@ -105,6 +105,34 @@ func TestIDsOfOtherPods(t *testing.T) {
 	}
 }
 
+// TestWorkersThatComeAtOnce: what holds for workers that are here holds for those
+// that are admitted and not here yet.
+func TestWorkersThatComeAtOnce(t *testing.T) {
+	r := newRegistry()
+	for i := range maxOfPod {
+		if err := r.admit(fmt.Sprint("id-", i), "pod-1"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct{ id, pod, says string }{
+		{"id-0", "pod-1", ""}, // it comes a second time
+		{"id-0", "pod-2", "another pod"},
+		{"too-many", "pod-1", "pod-1 are here"},
+		{"too-many", "pod-2", ""},
+	} {
+		if err := r.admit(tt.id, tt.pod); (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error(), tt.says) {
+			t.Errorf("%s of %s: %v", tt.id, tt.pod, err)
+		}
+	}
+	w := link("id-0", loose(), nil)
+	w.pod = "pod-1"
+	r.addWorker(w, signal.LibraryDigest(nil), nil)
+	r.removeWorker(w)
+	if err := r.admit("id-0", "pod-2"); err != nil {
+		t.Errorf("the id of one that has left: %v", err)
+	}
+}
+
 func TestNoTokensAreTaken(t *testing.T) {
 	d := start(t, nil)
 	if r := d.presents("one", "", "a.b.1").refused("r", signal.CodeDenied); !strings.Contains(r.Message, "kubernetes.token.audience") {

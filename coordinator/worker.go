@@ -83,7 +83,7 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 			return nil, err
 		}
 		if !knows {
-			if err := c.registry.admits(reg.ID, pod); err != nil {
+			if err := c.registry.admit(reg.ID, pod); err != nil {
 				return nil, err
 			}
 		}

@@ -3,6 +3,8 @@
 import { h, replace } from './dom.js';
 import { icon, setIcon } from './icons.js';
 
+const SAY = 15000; // ms between announcements of what is wrong
+
 /** What a seat is called. */
 export function seatName({ player, seats }) {
   if (!player) return 'Watching';
@@ -28,6 +30,7 @@ export class Bar {
   #save;
   #load;
   #info = { player: 0, seats: 0 };
+  #said = -Infinity;
   #element;
 
   /** @param {object} actions leave, seat(n), mute, volume(v), share, touch, save, load, stats, help, fullscreen */
@@ -106,7 +109,14 @@ export class Bar {
 
   /** A word on the state, '' for none. */
   showBadge(text) {
-    this.#element.querySelector('.badge').textContent = text;
+    const badge = this.#element.querySelector('.badge');
+    if (badge.textContent === text) return;
+    if (text) { // a bad way is lost again and again: read out now and then
+      const due = performance.now() - this.#said > SAY;
+      if (due) this.#said = performance.now();
+      badge.setAttribute('aria-live', due ? 'polite' : 'off');
+    }
+    badge.textContent = text;
   }
 
   toggleSeats(open = !this.open) {

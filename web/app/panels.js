@@ -18,6 +18,7 @@ const hints = Object.freeze({
   socket: 'The server does not answer. This page keeps trying.',
   asking: 'The worker takes its time. A busy machine needs a moment.',
   path: 'No media get through yet. This page keeps trying; if a firewall blocks UDP, a relay may help.',
+  relay: 'No relay leads to the worker yet. This page keeps trying; the direct path may help.',
   picture: 'The path stands, but no picture has come yet.',
 });
 

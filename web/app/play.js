@@ -242,8 +242,9 @@ export class Play {
   }
 
   #slow(phase) {
-    const relay = phase === 'path' && !this.#session.target.relay;
-    this.#curtain.slow(phase, relay ? { label: 'Try through a relay', run: () => this.#routes.relay() } : null);
+    if (phase !== 'path') this.#curtain.slow(phase, null);
+    else if (this.#session.target.relay) this.#curtain.slow('relay', { label: 'Try the direct path', run: () => this.#routes.direct() });
+    else this.#curtain.slow('path', { label: 'Try through a relay', run: () => this.#routes.relay() });
   }
 
   // --- overlays

@@ -9,18 +9,18 @@ import (
 )
 
 // ownClass lets the overlay gateway stand beside others in one cluster: class,
-// bindings and controller have names of their own. Node ports are its addresses.
+// roles, bindings and controller have names of their own. Node ports are its addresses.
 const ownClass = `patches:
 - target: {kind: GatewayClass, name: cloudretro}
   options: {allowNameChange: true}
   patch: |
     - {op: replace, path: /metadata/name, value: "@class@"}
     - {op: replace, path: /spec/controllerName, value: cloudretro.dev/@class@}
-- target: {kind: ClusterRoleBinding, name: cloudretro-gateway}
+- target: {kind: "ClusterRole|ClusterRoleBinding", name: cloudretro-gateway}
   options: {allowNameChange: true}
   patch: |
     - {op: replace, path: /metadata/name, value: "@class@"}
-- target: {kind: ClusterRoleBinding, name: cloudretro-gateway-secrets}
+- target: {kind: "ClusterRole|ClusterRoleBinding", name: cloudretro-gateway-secrets}
   options: {allowNameChange: true}
   patch: |
     - {op: replace, path: /metadata/name, value: "@class@-secrets"}
@@ -55,9 +55,15 @@ func TestClusterGateway(t *testing.T) {
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		out, err := kubectlCommand(ctx, "delete", "--ignore-not-found", "gatewayclass/"+class, "clusterrolebinding/"+class, "clusterrolebinding/"+class+"-secrets").CombinedOutput()
-		if err != nil {
-			t.Errorf("delete what is of the whole cluster: %v\n%s", err, out)
+		all := []string{"delete", "--ignore-not-found", "gatewayclass/" + class}
+		for _, name := range []string{class, class + "-secrets"} {
+			all = append(all, "clusterrolebinding/"+name, "clusterrole/"+name)
+		}
+		// A class that a Gateway uses stays for as long.
+		for _, args := range [][]string{{"-n", i.Namespace, "delete", "--ignore-not-found", "gateway/turn"}, all} {
+			if out, err := kubectlCommand(ctx, args...).CombinedOutput(); err != nil {
+				t.Errorf("kubectl %s: %v\n%s", strings.Join(args, " "), err, out)
+			}
 		}
 	})
 	i.apply(t)

@@ -17,7 +17,11 @@ import (
 	"sigs.k8s.io/gateway-api/pkg/consts"
 )
 
-const gatewayGroup = "gateway.networking.k8s.io"
+// Groups of the Gateway API and of what is ours beside it.
+const (
+	gatewayGroup = "gateway.networking.k8s.io"
+	ownGroup     = "cloudretro.dev"
+)
 
 const crdRemedy = "kubectl apply --server-side -f https://github.com/kubernetes-sigs/gateway-api/releases/download/" + consts.BundleVersion + "/standard-install.yaml"
 
@@ -66,7 +70,7 @@ func (r *run) definitions(ctx context.Context) (upstream bool) {
 		remedy  string
 	}{
 		{schema.GroupVersion{Group: gatewayGroup, Version: "v1"}, []string{"gatewayclasses", "gateways", "udproutes"}, crdRemedy},
-		{schema.GroupVersion{Group: "cloudretro.dev", Version: "v1"}, []string{"gatewayconfigs", "staticservices", "turnroutes"}, "kubectl apply -k deploy/kubernetes/overlays/gateway"},
+		{schema.GroupVersion{Group: ownGroup, Version: "v1"}, []string{"gatewayconfigs", "staticservices", "turnroutes"}, "kubectl apply -k deploy/kubernetes/overlays/gateway"},
 	} {
 		list, err := known[metav1.APIResourceList](ctx, r, "/apis/"+one.version.String())
 		if err != nil && !apierrors.IsNotFound(err) {

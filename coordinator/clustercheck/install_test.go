@@ -35,29 +35,35 @@ func baseObjects(t *testing.T, c *cluster.Cluster) []object {
 	}
 	var all []object
 	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096); ; {
-			o := &unstructured.Unstructured{}
-			if err := dec.Decode(&o.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatalf("%s: %v", file, err)
-			}
-			switch o.GetKind() {
-			case "", "Namespace", "Kustomization":
-				continue
-			case "RoleBinding":
-				for _, s := range o.Object["subjects"].([]any) {
-					s.(map[string]any)["namespace"] = c.Namespace
-				}
-			}
-			all = append(all, o)
-		}
+		all = append(all, objectsOf(t, file, c.Namespace)...)
 	}
 	return all
+}
+
+// objectsOf are those of a file of manifests.
+func objectsOf(t *testing.T, file, namespace string) (all []object) {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096); ; {
+		o := &unstructured.Unstructured{}
+		if err := dec.Decode(&o.Object); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		switch o.GetKind() {
+		case "", "Namespace", "Kustomization":
+			continue
+		case "RoleBinding", "ClusterRoleBinding":
+			for _, s := range o.Object["subjects"].([]any) {
+				s.(map[string]any)["namespace"] = namespace
+			}
+		}
+		all = append(all, o)
+	}
 }
 
 // resource is where an object is written.

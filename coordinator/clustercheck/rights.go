@@ -15,13 +15,19 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/scaler"
 )
 
-// right is what a ServiceAccount may do in the namespace.
-type right struct{ group, resource, name, verb string }
+// right is what a ServiceAccount may do in the namespace, or everywhere.
+type right struct {
+	group, resource, name, verb string
+	everywhere                  bool
+}
 
 func (r right) String() string {
 	text := r.verb + " " + r.resource
 	if r.name != "" {
 		text += " " + r.name
+	}
+	if r.everywhere {
+		text += " of the whole cluster"
 	}
 	return text
 }
@@ -30,9 +36,29 @@ func (r right) String() string {
 func each(group, resource, name string, verbs ...string) []right {
 	var all []right
 	for _, v := range verbs {
-		all = append(all, right{group, resource, name, v})
+		all = append(all, right{group, resource, name, v, false})
 	}
 	return all
+}
+
+// gatewayNeeds are the rights that gates need to serve the Gateway API, but for
+// that to read Secrets, which may be given in some namespaces only.
+func gatewayNeeds() []right {
+	wide := slices.Concat(
+		each(gatewayGroup, "gatewayclasses", "", "list", "watch", "patch"), each(gatewayGroup, "gatewayclasses/status", "", "update"),
+		each(gatewayGroup, "gateways", "", "list", "watch"), each(gatewayGroup, "gateways/status", "", "update"),
+		each(gatewayGroup, "udproutes", "", "list", "watch"), each(gatewayGroup, "udproutes/status", "", "update"),
+		each(gatewayGroup, "referencegrants", "", "list", "watch"),
+		each(ownGroup, "gatewayconfigs", "", "list", "watch"), each(ownGroup, "staticservices", "", "list", "watch"),
+		each(ownGroup, "turnroutes", "", "list", "watch"), each(ownGroup, "turnroutes/status", "", "update"),
+		each("apiextensions.k8s.io", "customresourcedefinitions", "gateways."+gatewayGroup, "list", "watch"),
+		each("", "namespaces", "", "list", "watch"), each("", "services", "", "list", "watch", "create", "update", "delete"),
+		each("discovery.k8s.io", "endpointslices", "", "list", "watch", "create", "update"))
+	for i := range wide {
+		wide[i].everywhere = true
+	}
+	return slices.Concat(wide, each("", "pods", "", "list", "watch"),
+		each("coordination.k8s.io", "leases", "", "create"), each("coordination.k8s.io", "leases", "cloudretro-gateway", "get", "update"))
 }
 
 // needs are the rights without which a role does not do its work, by
@@ -63,9 +89,7 @@ func (r *run) needs(account string) (needed, refused []right) {
 			needed = append(needed, each("", "secrets", cluster.SecretTURN, "get")...)
 		}
 		if r.Settings.Gateway {
-			needed = slices.Concat(needed, each(gatewayGroup, "gatewayclasses", "", "list", "watch"), each(gatewayGroup, "gateways", "", "list", "watch"),
-				each(gatewayGroup, "udproutes", "", "list", "watch"), each(gatewayGroup, "gateways/status", "", "update"),
-				each("", "services", "", "list", "watch", "create", "update"), each("coordination.k8s.io", "leases", "cloudretro-gateway", "get", "update"))
+			needed = append(needed, gatewayNeeds()...)
 		}
 		refused = slices.Concat(each("", "secrets", cluster.SecretWorker, "get"), each("", "pods/exec", "", "create"))
 	}
@@ -99,7 +123,7 @@ func (r *run) account(ctx context.Context, account string) bool {
 		allowed, err := r.may(ctx, account, one)
 		switch {
 		case err != nil:
-			r.trouble("rights", "create localsubjectaccessreviews", err)
+			r.trouble("rights", "create localsubjectaccessreviews and subjectaccessreviews", err)
 			return false
 		case i < len(needed) && !allowed:
 			lacks = append(lacks, one.String())
@@ -118,6 +142,13 @@ func (r *run) account(ctx context.Context, account string) bool {
 	if len(lacks)+len(exceeds) == 0 {
 		r.pass("rights", "ServiceAccount %s may do what it must", account)
 	}
+	if account != turn || !r.Settings.Gateway {
+		return true
+	}
+	if all, err := r.may(ctx, account, right{resource: "secrets", verb: "list", everywhere: true}); err == nil && !all {
+		r.note("rights", "ServiceAccount turn may not read Secrets of the whole cluster: Gateways are served whose certificates and credentials are in namespaces that let it",
+			"if that is not meant, bind ClusterRole cloudretro-gateway-secrets to it, as overlays/gateway does")
+	}
 	return true
 }
 
@@ -128,17 +159,32 @@ func (r *run) subject(account string) (user string, groups []string) {
 		[]string{"system:serviceaccounts", "system:serviceaccounts:" + r.namespace, "system:authenticated"}
 }
 
-// may asks whether an account has a right in the namespace.
+// may asks whether an account has a right.
 func (r *run) may(ctx context.Context, account string, one right) (bool, error) {
 	user, groups := r.subject(account)
 	resource, sub, _ := strings.Cut(one.resource, "/")
+	spec := authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
+		Verb: one.verb, Group: one.group, Resource: resource, Subresource: sub, Name: one.name,
+	}}
+	if one.everywhere {
+		return r.review(ctx, spec)
+	}
+	spec.ResourceAttributes.Namespace = r.namespace
 	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.LocalSubjectAccessReview, error) {
 		return r.Cluster.API.LocalSubjectAccessReviews(r.namespace).Create(ctx, &authorizationv1.LocalSubjectAccessReview{
-			ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace},
-			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Namespace: r.namespace, Verb: one.verb, Group: one.group, Resource: resource, Subresource: sub, Name: one.name,
-			}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: r.namespace}, Spec: spec,
 		}, metav1.CreateOptions{})
+	})
+	if err != nil {
+		return false, err
+	}
+	return answer.Status.Allowed, nil
+}
+
+// review asks whether a right is given in the whole cluster.
+func (r *run) review(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.SubjectAccessReview, error) {
+		return r.Cluster.API.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{Spec: spec}, metav1.CreateOptions{})
 	})
 	if err != nil {
 		return false, err
@@ -152,18 +198,11 @@ func (r *run) reviews(ctx context.Context) error {
 		r.note("tokens", "workers prove a shared secret, not their service account (kubernetes.token.audience is empty)", "")
 		return nil
 	}
-	user, groups := r.subject(coordinator)
-	answer, err := ask(ctx, r, func(ctx context.Context) (*authorizationv1.SubjectAccessReview, error) {
-		return r.Cluster.API.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
-			Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: "create", Group: "authentication.k8s.io", Resource: "tokenreviews",
-			}},
-		}, metav1.CreateOptions{})
-	})
+	allowed, err := r.may(ctx, coordinator, right{group: "authentication.k8s.io", resource: "tokenreviews", verb: "create", everywhere: true})
 	switch {
 	case err != nil:
 		r.trouble("tokens", "create subjectaccessreviews", err)
-	case answer.Status.Allowed:
+	case allowed:
 		r.pass("tokens", "the API server reviews those of workers")
 	default:
 		r.note("tokens", "coordinators may not have tokens reviewed (tokenreviews); they check them by the API server's public keys, so that a token holds until it expires",

@@ -164,7 +164,7 @@ func TestNeeds(t *testing.T) {
 		{coordinator, Settings{FreeSeats: 1, Workers: "w"}, "update deployments/scale w;", "secrets"},
 		{worker, Settings{Secrets: true}, "NOT get secrets cloudretro-turn;", "; get secrets"},
 		{turn, Settings{Secrets: true}, "get secrets cloudretro-turn;", "gateways"},
-		{turn, Settings{Gateway: true}, "list gateways;", "; get secrets"},
+		{turn, Settings{Gateway: true}, "list gateways of the whole cluster;", "; get secrets"},
 	} {
 		if got := all(tt.settings, tt.account); !strings.Contains(got, tt.has) || strings.Contains(got, tt.lack) {
 			t.Errorf("%s %+v: %s", tt.account, tt.settings, got)

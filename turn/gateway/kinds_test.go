@@ -51,7 +51,7 @@ func TestCustomResourcesComeAndGo(t *testing.T) {
 
 	var log clustertest.Log
 	ctx, cancel := context.WithCancel(t.Context())
-	f := &feeds{log: log.Logger(), changed: make(chan struct{}, 1)}
+	f := &feeds{api: c.API, log: log.Logger(), changed: make(chan struct{}, 1)}
 	defer f.work.Wait()
 	defer cancel()
 	all := newCustom(f, client)

@@ -15,10 +15,12 @@ const (
 	maxCauses    = 256         // that are remembered
 )
 
-// seldom is a handler that hands on a record from level warn up at most once in a
+// seldom is a handler that hands on a record from level info up at most once in a
 // minute for each cause: client-go complains in a loop while an API server is
 // away. A cause is the message with its attributes, but for numbers, which differ
-// each time (ports, times). Its methods may be called concurrently.
+// each time (ports, times); below level warn it is the message alone, as each of
+// many informers says there that its watch has ended. Its methods may be called
+// concurrently.
 type seldom struct {
 	slog.Handler
 	said *causes
@@ -41,7 +43,7 @@ func newSeldom(to slog.Handler) slog.Handler {
 
 // Handle implements slog.Handler.
 func (s seldom) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level < slog.LevelWarn {
+	if r.Level < slog.LevelInfo {
 		return s.Handler.Handle(ctx, r)
 	}
 	kept, ok := s.said.may(causeOf(r), r.Time)
@@ -69,6 +71,9 @@ func (s seldom) WithGroup(name string) slog.Handler {
 func causeOf(r slog.Record) string {
 	var b strings.Builder
 	b.WriteString(r.Message)
+	if r.Level < slog.LevelWarn {
+		return b.String()
+	}
 	r.Attrs(func(a slog.Attr) bool {
 		b.WriteByte(' ')
 		b.WriteString(a.Value.String())

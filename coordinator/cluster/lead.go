@@ -24,8 +24,9 @@ const (
 // lost Lease it stands for election again.
 //
 // Lead returns when ctx has ended and run has returned; the Lease is given up only
-// then. An API server that does not answer may delay that by 5 s. If run returns before its context has ended, Lead gives the Lease up and
-// returns what run did. That the API server is away is logged once, not returned.
+// then. An API server that does not answer may delay that by 5 s. If run returns
+// before its context has ended, Lead gives the Lease up and returns what run did.
+// That the API server is away is logged once, not returned.
 // Needs the rights get, create and update on leases of coordination.k8s.io.
 func (c *Cluster) Lead(ctx context.Context, lease string, run func(context.Context) error) error {
 	unique := make([]byte, 4)

@@ -89,9 +89,19 @@ func (s *seeker) backOff(lasted time.Duration, err error) time.Duration {
 	cause := gist(err)
 	if _, known := s.said[cause]; !known && len(s.said) < maxSaid {
 		s.said[cause] = struct{}{}
-		s.log.Warn("coordinator is not connected, trying on", "cause", err)
+		if farewell(err) {
+			s.log.Info("coordinator has gone, trying on", "cause", err)
+		} else {
+			s.log.Warn("coordinator is not connected, trying on", "cause", err)
+		}
 	}
 	return pause
+}
+
+// farewell says whether a coordinator has told that it goes, as in every rollout.
+func farewell(err error) bool {
+	var closed *websocket.CloseError
+	return errors.As(err, &closed) && slices.Contains([]int{websocket.CloseGoingAway, websocket.CloseServiceRestart}, closed.Code)
 }
 
 // jitter spreads a time over its last three quarters: a thousand workers that

@@ -1,6 +1,7 @@
 package uplink
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -155,6 +156,32 @@ func TestManyCausesAreFewLines(t *testing.T) {
 	until(t, "many attempts", func() bool { return c.tried() > 2*maxSaid })
 	if n := r.log.count("level=WARN"); n != maxSaid {
 		t.Errorf("%d lines", n)
+	}
+}
+
+// A coordinator that says that it goes is no cause for worry: each rollout has some.
+// That it cannot be reached is.
+func TestFarewellIsNoWarning(t *testing.T) {
+	r := newRole()
+	var logged bytes.Buffer
+	r.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	s := newSeeker(New(r.Role), discovery.Endpoint{URL: "ws://a"})
+	for _, code := range []int{websocket.CloseGoingAway, websocket.CloseServiceRestart} {
+		s.backOff(time.Minute, fmt.Errorf("read: %w", &websocket.CloseError{Code: code, Text: "the coordinator is stopping"}))
+	}
+	if text := logged.String(); strings.Contains(text, "level=WARN") || strings.Count(text, "has gone") != 2 {
+		t.Errorf("logged\n%s", text)
+	}
+	for _, err := range []error{
+		fmt.Errorf("read: %w", &websocket.CloseError{Code: websocket.CloseAbnormalClosure}),
+		fmt.Errorf("read: %w", &websocket.CloseError{Code: websocket.ClosePolicyViolation}),
+		fmt.Errorf("connect: %w", errSlow),
+	} {
+		logged.Reset()
+		s.backOff(0, err)
+		if text := logged.String(); strings.Count(text, "level=WARN") != 1 {
+			t.Errorf("%v: logged %q", err, text)
+		}
 	}
 }
 

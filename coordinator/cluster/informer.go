@@ -23,8 +23,9 @@ const (
 	nextAttempts = 4 * time.Second
 )
 
-// resource is a kind of object in a namespace, as the typed clients have it.
-type resource[List runtime.Object] interface {
+// Resource is a kind of object at an API server: Listed, and the resources of
+// client-go's dynamic client, are.
+type Resource[List runtime.Object] interface {
 	List(ctx context.Context, o metav1.ListOptions) (List, error)
 	Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error)
 }
@@ -35,7 +36,7 @@ type resource[List runtime.Object] interface {
 // Informers of client-go's factories wait for up to a minute before they look for
 // a server that has been away, and do not end meanwhile (Reflector.watchList); so
 // the requests of this one last until there is an answer. It starts nothing.
-func Informer[List runtime.Object](api *API, of resource[List], example runtime.Object, log *slog.Logger, narrow func(*metav1.ListOptions)) cache.SharedIndexInformer {
+func Informer[List runtime.Object](api *API, of Resource[List], example runtime.Object, log *slog.Logger, narrow func(*metav1.ListOptions)) cache.SharedIndexInformer {
 	t := &trouble{log: log, away: &api.away}
 	requests := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {

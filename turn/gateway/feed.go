@@ -11,7 +11,6 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
@@ -41,26 +40,20 @@ func (f *feeds) note() {
 	}
 }
 
-// source is a kind of object at an API server.
-type source[List runtime.Object] interface {
-	List(ctx context.Context, o metav1.ListOptions) (List, error)
-	Watch(ctx context.Context, o metav1.ListOptions) (apiwatch.Interface, error)
-}
-
-// asked is a source of which it is noted whether it may be read.
+// asked is a resource of which it is noted whether it may be read.
 type asked[List runtime.Object] struct {
-	source[List]
+	cluster.Resource[List]
 
 	note func(error)
 }
 
 func (a asked[List]) List(ctx context.Context, o metav1.ListOptions) (List, error) {
-	list, err := a.source.List(ctx, o)
+	list, err := a.Resource.List(ctx, o)
 	a.note(err)
 	return list, err
 }
 
-// view is what is followed of a source.
+// view is what is followed of a resource.
 type view struct {
 	what    string // for the log
 	example runtime.Object
@@ -69,7 +62,7 @@ type view struct {
 }
 
 // follow runs an informer until the feed is stopped or ctx ends.
-func follow[List runtime.Object](ctx context.Context, f *feeds, of source[List], v view) (*feed, error) {
+func follow[List runtime.Object](ctx context.Context, f *feeds, of cluster.Resource[List], v view) (*feed, error) {
 	fd := &feed{}
 	if v.narrow == nil {
 		v.narrow = func(*metav1.ListOptions) {}

@@ -28,11 +28,9 @@ func udpRoute(backend string) string {
 
 // A Gateway, a route and a Service are served: to the backend and to nothing else.
 func TestGatewayRelaysToItsBackend(t *testing.T) {
-	w := newWorld(t)
-	worker, stranger := echo(t), echo(t)
-	w.backend(w.Namespace, "workers", worker)
+	w, worker := newRoutedWorld(t)
+	stranger := echo(t)
 	w.make("gateways", udpGateway)
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	w.start("one")
 	port := w.programmed(w.Namespace, "gate", "one")
 	for _, condition := range []string{"Accepted", "ResolvedRefs"} {
@@ -60,10 +58,7 @@ func TestGatewayRelaysToItsBackend(t *testing.T) {
 
 // A listener is added, changed and removed while a session on another goes on.
 func TestSessionsOutliveOtherListeners(t *testing.T) {
-	w := newWorld(t)
-	worker := echo(t)
-	w.backend(w.Namespace, "workers", worker)
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
+	w, worker := newRoutedWorld(t)
 	w.start("one")
 	gateway := func(listeners string) {
 		w.make("gateways", `{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: gate, namespace: $NS},
@@ -112,11 +107,8 @@ func TestSessionsOutliveOtherListeners(t *testing.T) {
 
 // A Secret that a GatewayConfig names is followed; what is open outlives it.
 func TestSecretChanges(t *testing.T) {
-	w := newWorld(t)
-	worker := echo(t)
-	w.backend(w.Namespace, "workers", worker)
+	w, worker := newRoutedWorld(t)
 	w.make("gateways", udpGateway)
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: $NS},
   spec: {serviceType: ClusterIP, authRef: {name: auth}}}`)
 	w.start("one")
@@ -339,11 +331,8 @@ func TestPortInUse(t *testing.T) {
 
 // Objects that no schema stops do no harm to those beside them.
 func TestHostileObjects(t *testing.T) {
-	w := newWorld(t)
-	worker := echo(t)
-	w.backend(w.Namespace, "workers", worker)
+	w, worker := newRoutedWorld(t)
 	w.make("gateways", udpGateway)
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	for i, spec := range []string{
 		`parentRefs: [{name: gate}], rules: [{backendRefs: [{group: cloudretro.dev, kind: StaticService, name: all}]}]`,
 		`parentRefs: [{name: gate, sectionName: none}, {name: gate, sectionName: one, port: 1}], rules: [{backendRefs: [{name: workers, port: 65535}]}]`,

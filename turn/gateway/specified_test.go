@@ -157,11 +157,8 @@ func TestGatewaysOfOthers(t *testing.T) {
 
 // A Service that somebody deletes is made again, and what is open goes on.
 func TestServiceComesBack(t *testing.T) {
-	w := newWorld(t)
-	worker := echo(t)
-	w.backend(w.Namespace, "workers", worker)
+	w, worker := newRoutedWorld(t)
 	w.make("gateways", udpGateway)
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	w.start("one")
 	s := w.open(w.programmed(w.Namespace, "gate", "one"), installationSecret)
 	was := w.service(w.Namespace, "gate")
@@ -177,12 +174,9 @@ func TestServiceComesBack(t *testing.T) {
 
 // A Gateway that is deleted takes its own sessions' port, and no others'.
 func TestGatewayIsDeleted(t *testing.T) {
-	w := newWorld(t)
-	worker := echo(t)
-	w.backend(w.Namespace, "workers", worker)
+	w, worker := newRoutedWorld(t)
 	w.make("gateways", udpGateway)
 	w.make("gateways", strings.Replace(udpGateway, "name: gate", "name: second", 1)) // at the same port of another Service
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	w.start("one")
 	s := w.open(w.programmed(w.Namespace, "gate", "one"), installationSecret)
 	gone := w.open(w.programmed(w.Namespace, "second", "one"), installationSecret)
@@ -196,11 +190,8 @@ func TestGatewayIsDeleted(t *testing.T) {
 
 // Another realm and other users are taken while a session goes on.
 func TestCredentialsChange(t *testing.T) {
-	w := newWorld(t)
-	worker := echo(t)
-	w.backend(w.Namespace, "workers", worker)
+	w, worker := newRoutedWorld(t)
 	w.make("gateways", udpGateway)
-	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
 	config := func(spec string) {
 		w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: $NS}, spec: {serviceType: ClusterIP, `+spec+`}}`)
 	}

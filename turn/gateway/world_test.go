@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,6 +61,16 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.deleteClass)
 	w.make("gatewayconfigs", `{apiVersion: cloudretro.dev/v1, kind: GatewayConfig, metadata: {name: config, namespace: $NS}, spec: {serviceType: ClusterIP}}`)
 	return w
+}
+
+// newRoutedWorld is a world in which a route leads from a Gateway "gate", as soon
+// as there is one, to a worker that answers.
+func newRoutedWorld(t *testing.T) (w *world, worker netip.AddrPort) {
+	t.Helper()
+	w, worker = newWorld(t), echo(t)
+	w.backend(w.Namespace, "workers", worker)
+	w.make("udproutes", udpRoute(`{name: workers, port: 8443}`))
+	return w, worker
 }
 
 // freePorts is the first of some ports that are likely free.

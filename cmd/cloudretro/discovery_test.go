@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -53,5 +54,21 @@ func TestServicesThatAreFollowed(t *testing.T) {
 	}
 	if h.turnService() == nil {
 		t.Error("nothing follows the gates")
+	}
+}
+
+// A worker's pod waits until gates can know it; a worker outside of the cluster,
+// which no Service selects, would wait for nothing.
+func TestWhatWorkersFollow(t *testing.T) {
+	for kubeconfig, pod := range map[string]bool{"": true, "admin.conf": false} {
+		h := &house{cfg: defaults(t), log: slog.New(slog.DiscardHandler), cluster: &cluster.Cluster{API: &cluster.API{}, Namespace: "arcade"}}
+		h.cfg.Kubernetes.Kubeconfig = kubeconfig
+		source := h.pageSource()
+		if _, waits := source.(*discovery.Listed); waits != pod {
+			t.Errorf("kubeconfig %q: follows by %T", kubeconfig, source)
+		}
+		if got := fmt.Sprint(source); got != "Service arcade/coordinator" {
+			t.Errorf("kubeconfig %q: follows %s", kubeconfig, got)
+		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -125,10 +126,47 @@ func overUDP(t *testing.T, change func(*turn.ServerConfig)) string {
 // over starts a server on a listener and answers its URL.
 func over(t *testing.T, listener net.Listener, scheme, transport string) string {
 	t.Helper()
+	listener = &guests{Listener: listener}
+	t.Cleanup(func() { _ = listener.Close() })
 	server(t, func(cfg *turn.ServerConfig) {
 		cfg.ListenerConfigs = []turn.ListenerConfig{{Listener: listener, RelayAddressGenerator: generator()}}
 	})
 	return scheme + ":" + listener.Addr().String() + "?transport=" + transport
+}
+
+// guests is a listener whose connections end with it. pion/turn closes none of
+// them, and a DTLS client's goodbye may come before its handshake is over.
+type guests struct {
+	net.Listener
+
+	mu     sync.Mutex
+	closed bool
+	conns  []net.Conn
+}
+
+func (g *guests) Accept() (net.Conn, error) {
+	conn, err := g.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
+	g.conns = append(g.conns, conn)
+	return conn, nil
+}
+
+func (g *guests) Close() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	err := []error{g.Listener.Close()}
+	g.closed = true
+	for _, conn := range g.conns {
+		err = append(err, conn.Close())
+	}
+	return errors.Join(err...)
 }
 
 func listenUDP(t *testing.T) *net.UDPConn {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
@@ -164,13 +163,9 @@ func TestSecondJoinerHearsAll(t *testing.T) {
 	p.link.send(signal.TypeDrain, "", "", signal.Drain{})
 	p.link.wantLoad(func(l signal.Load) bool { return l.State == signal.StateDraining })
 	p.link.conn.Close()
-	began := time.Now()
 	next := p.door.accept()
 	want := signal.Load{State: signal.StateDraining, Places: 2, Free: 1, Sessions: 1}
 	if r := next.register; len(r.Rooms) != 1 || r.Rooms[0].ID != a.Room || r.Load != want {
 		t.Errorf("Register = %+v", r)
-	}
-	if d := time.Since(began); d > 5*time.Second {
-		t.Errorf("it took %v", d)
 	}
 }

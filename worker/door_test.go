@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/discovery"
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/coordinator/uplink"
+	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 )
 
 // door is a coordinator for tests: it shakes hands and then does as told.
@@ -23,6 +25,9 @@ type door struct {
 	wants  bool // the library, of who registers
 	server *httptest.Server
 	calls  chan *call
+
+	ctx     context.Context // ends with the test
+	serving sync.WaitGroup
 }
 
 // call is one connection of a worker.
@@ -37,25 +42,37 @@ type call struct {
 
 func newDoor(t testing.TB) *door {
 	d := &door{t: t, id: signal.NewID(), calls: make(chan *call, 4)}
+	var end context.CancelFunc
+	d.ctx, end = context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ws/worker", d.serve)
 	d.server = httptest.NewServer(mux)
-	t.Cleanup(d.server.Close)
+	t.Cleanup(func() { // the server forgets connections that became WebSockets
+		end()
+		d.server.Close()
+		d.serving.Wait()
+	})
 	return d
 }
 
 func (d *door) address() string { return strings.TrimPrefix(d.server.URL, "http://") }
 
 func (d *door) serve(rw http.ResponseWriter, r *http.Request) {
+	d.serving.Add(1)
+	defer d.serving.Done()
 	conn, err := (&websocket.Upgrader{}).Upgrade(rw, r, nil)
 	if err != nil {
 		return
 	}
+	ctx, end := context.WithCancel(d.ctx)
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	defer conn.Close()
+	defer end()
+	d.serving.Go(func() { remind(ctx, conn) })
 	c := &call{t: d.t, conn: conn, incoming: make(chan signal.Envelope, 256)}
 	defer close(c.incoming)
 	nonce := signal.NewNonce()
-	c.send(signal.TypeChallenge, "", "", signal.Challenge{Nonce: nonce, Coordinator: d.id})
+	c.greet(signal.TypeChallenge, signal.Challenge{Nonce: nonce, Coordinator: d.id})
 	for first := true; ; first = false {
 		_, data, err := conn.ReadMessage()
 		if err != nil {
@@ -67,8 +84,12 @@ func (d *door) serve(rw http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if !first {
-			c.incoming <- e
-			continue
+			select {
+			case c.incoming <- e:
+				continue
+			case <-d.ctx.Done():
+				return
+			}
 		}
 		if c.register, err = signal.Read[signal.Register](e); err != nil {
 			d.t.Error(err)
@@ -78,14 +99,43 @@ func (d *door) serve(rw http.ResponseWriter, r *http.Request) {
 		switch {
 		case signal.CheckMAC(secret, nonce, signal.RoleWorker, c.register.ID, c.register.MAC):
 		case c.register.MAC == "": // a token, which the test looks at
-			accepted.Invites = signal.InviteKey(secret)
+			accepted.Invites = signal.InviteKey(secret, signal.PodPart(signal.TokenPod(c.register.Token)))
 		default:
-			c.send(signal.TypeError, "", "", signal.Errorf(signal.CodeDenied, "wrong secret"))
+			c.greet(signal.TypeError, signal.Errorf(signal.CodeDenied, "wrong secret"))
 			return
 		}
-		c.send(signal.TypeAccepted, "", "", accepted)
-		d.calls <- c
+		c.greet(signal.TypeAccepted, accepted)
+		select {
+		case d.calls <- c:
+		case <-d.ctx.Done():
+			return
+		}
 	}
+}
+
+// remind lets the worker know often that it has a coordinator: it would hang up
+// after some seconds of silence, of which a busy machine is one cause.
+func remind(ctx context.Context, conn *websocket.Conn) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_ = conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(peertest.Patience)) // who reads will tell
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// greet is send to a worker that may hang up meanwhile, as one does that ends.
+func (c *call) greet(t signal.Type, payload any) {
+	data, err := signal.Encode(t, "", "", payload)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	_ = c.conn.WriteMessage(websocket.TextMessage, data)
 }
 
 // accept waits for a worker that was let in.
@@ -94,7 +144,7 @@ func (d *door) accept() *call {
 	select {
 	case c := <-d.calls:
 		return c
-	case <-time.After(10 * time.Second):
+	case <-time.After(peertest.Patience):
 		d.t.Fatal("no worker came")
 		return nil
 	}
@@ -128,7 +178,7 @@ func (c *call) wait(what string, fits func(signal.Envelope) bool) signal.Envelop
 		c.kept = slices.Delete(c.kept, i, i+1)
 		return e
 	}
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(peertest.Patience)
 	for {
 		select {
 		case e, ok := <-c.incoming:

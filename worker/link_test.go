@@ -32,18 +32,18 @@ func (l *logBuffer) Write(p []byte) (int, error) {
 
 func (l *logBuffer) waitFor(t *testing.T, text string) {
 	t.Helper()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(peertest.Patience)
 	for {
 		l.mu.Lock()
-		found := strings.Contains(l.b.String(), text)
+		said := l.b.String()
 		l.mu.Unlock()
-		if found {
+		if strings.Contains(said, text) {
 			return
 		}
 		select {
 		case <-l.said:
 		case <-timeout:
-			t.Fatalf("the log never says %q:\n%s", text, l.b.String())
+			t.Fatalf("the log never says %q:\n%s", text, said)
 		}
 	}
 }

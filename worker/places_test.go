@@ -118,7 +118,7 @@ func wait(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	timeout := time.After(10 * time.Second)
+	timeout := time.After(peertest.Patience)
 	for !is() {
 		select {
 		case <-tick.C:

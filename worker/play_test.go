@@ -64,7 +64,7 @@ func newPlay(t *testing.T, edit func(*Config)) *play {
 			if err != nil {
 				t.Errorf("Run = %v", err)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(peertest.Patience):
 			t.Error("Run does not end")
 		}
 	}

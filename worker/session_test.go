@@ -187,6 +187,7 @@ func TestListNamesAndEnd(t *testing.T) {
 	if c, err := signal.Read[signal.Closed](p.link.want(signal.TypeClosed, "guest")); err != nil || c.Reason != "it is late" {
 		t.Errorf("closed with %+v, %v", c, err)
 	}
+	wait(t, "the guest to be forgotten", func() bool { return p.sessions.find("guest") == nil }) // a moment later
 	p.link.send(signal.TypeEnd, "7", "", signal.End{Session: "guest"})
 	if r := refusal(t, p.link.want(signal.TypeError, "")); r.Code != signal.CodeNotFound {
 		t.Errorf("ended twice: %v", r)

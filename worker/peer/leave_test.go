@@ -45,7 +45,7 @@ func TestBrowserLeavesWhileConnecting(t *testing.T) {
 				if err == nil {
 					t.Errorf("browser %d: no reason", i)
 				}
-			case <-time.After(20 * time.Second):
+			case <-time.After(peertest.Patience):
 				t.Errorf("the peer of browser %d does not end", i)
 			}
 		})

@@ -117,7 +117,7 @@ func TestResends(t *testing.T) {
 				t.Errorf("picture %+v", pic)
 			}
 			b.Nack(pic.First+1, pic.First+3, pic.First+500)
-			deadline := time.After(10 * time.Second)
+			deadline := time.After(peertest.Patience)
 			for n := p.Stats(); n.ResentRTX+n.ResentPlain+n.RefusedUnknown < 3; n = p.Stats() {
 				select {
 				case <-time.After(time.Millisecond):

@@ -81,7 +81,7 @@ func wantPicture(t *testing.T, s *send.Sender, b *peertest.Browser) peertest.Pic
 	for len(b.Pictures) > 0 {
 		<-b.Pictures
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(peertest.Patience)
 	for fill := byte(1); ; fill += 2 {
 		data := accessUnit(true, 100, fill)
 		s.Video(picture(data, true, 0))

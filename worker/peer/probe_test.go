@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/pion/stun"
+
+	"github.com/cloudretro/cloudretro/worker/peer/peertest"
 )
 
 // padding is an attribute that a receiver may ignore.
@@ -37,7 +39,7 @@ func TestProbeIsAnswered(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer func() { _ = conn.Close() }()
-			_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+			_ = conn.SetReadDeadline(time.Now().Add(peertest.Patience))
 			for _, size := range []int{40, 1172} {
 				request := probe(padding(size))
 				if _, err := conn.Write(request); err != nil {

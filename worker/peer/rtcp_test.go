@@ -185,7 +185,7 @@ func TestFloodOfRTCP(t *testing.T) {
 // until waits for a condition, and says what there is instead if it never comes.
 func until(t *testing.T, condition func() bool, state func() any) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(peertest.Patience)
 	for !condition() {
 		select {
 		case <-time.After(time.Millisecond):

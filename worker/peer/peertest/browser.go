@@ -234,13 +234,17 @@ func (b *Browser) Close() {
 	b.reading.Wait()
 }
 
-// Wait returns the next value of c, and fails the test after ten seconds.
+// Patience is how long Wait waits: longer than a busy machine stops a test, and
+// than ICE takes to find out by itself that the other side has gone.
+const Patience = 2 * time.Minute
+
+// Wait returns the next value of c, and fails the test after Patience.
 func Wait[T any](tb testing.TB, what string, c <-chan T) T {
 	tb.Helper()
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(Patience):
 		tb.Fatalf("waited too long for %s", what)
 	}
 	panic("unreachable")

@@ -33,7 +33,7 @@ type Config struct {
 	RootCAs *x509.CertPool
 	// Insecure takes any certificate.
 	Insecure bool
-	// Timeout of each leg but the last; 0 means 5 s.
+	// Timeout of each leg, and of the last answers of the last one; 0 means 5 s.
 	Timeout time.Duration
 	// Duration of the last one; 0 means 2 s, a minute at most.
 	Duration time.Duration
@@ -145,7 +145,7 @@ func (r *run) steps() []step {
 func (r *run) walk(ctx context.Context, s step) State {
 	limit := r.cfg.Timeout
 	if s.name == "data" {
-		limit = r.cfg.Duration + straggle + r.cfg.Timeout
+		limit = r.cfg.Duration + 2*r.cfg.Timeout
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()

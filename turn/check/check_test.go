@@ -140,7 +140,9 @@ func TestOpenRelay(t *testing.T) {
 			&stun.XORMappedAddress{IP: net.IPv4(127, 0, 0, 1), Port: 1},
 		}
 	})
-	r := walk(t, quick(url))
+	cfg := quick(url)
+	cfg.Timeout = 2 * time.Second
+	r := walk(t, cfg)
 	if len(r.Legs) < 3 || !strings.Contains(r.Legs[2].Found, "asks nobody for a credential") {
 		t.Errorf("legs %+v", r.Legs)
 	}

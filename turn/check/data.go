@@ -12,7 +12,6 @@ import (
 
 const (
 	packetSize = 1200             // bytes of payload, as a worker's packets
-	straggle   = time.Second      // that late answers are waited for
 	pace       = time.Millisecond // between looks at what is due
 	maxLoss    = 0.05             // more than this and the leg has failed
 	binding    = 0x0001           // type of a Binding request
@@ -84,7 +83,7 @@ func (r *run) data(ctx context.Context) (string, error) {
 	f.start = time.Now()
 	sending := make(chan error, 1)
 	go func() { sending <- f.send(ctx, r.link, perSecond) }()
-	receiveErr := f.receive(r.link, f.start.Add(r.cfg.Duration+straggle))
+	receiveErr := f.receive(r.link, f.start.Add(r.cfg.Duration+r.cfg.Timeout))
 	if err := <-sending; err != nil {
 		return "", fault{cause: fmt.Sprintf("the connection broke: %v", err), remedy: "look at the server's log"}
 	}

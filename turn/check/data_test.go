@@ -52,7 +52,7 @@ func TestWorker(t *testing.T) {
 
 func TestWorkerLosesPackets(t *testing.T) {
 	cfg := quick(overUDP(t, nil))
-	cfg.Worker = worker(t, 2)
+	cfg.Worker, cfg.Timeout = worker(t, 2), 5*time.Second
 	r := walk(t, cfg)
 	wantLegs(t, r, "resolve stun allocate peer data!")
 	wantCause(t, r, 0, "not answered", "--bitrate")
@@ -63,7 +63,7 @@ func TestWorkerLosesPackets(t *testing.T) {
 
 func TestWorkerSilent(t *testing.T) {
 	cfg := quick(overUDP(t, nil))
-	cfg.Worker = worker(t, 0)
+	cfg.Worker, cfg.Timeout = worker(t, 0), 5*time.Second
 	r := walk(t, cfg)
 	wantLegs(t, r, "resolve stun allocate peer data!")
 	wantCause(t, r, 0, cfg.Worker.String()+" does not answer")

@@ -59,7 +59,7 @@ test: test-go test-web
 
 test-go: go-version
 	@deploy/packages.sh build run test
-	$(GO) test -race -shuffle=on -v ./...
+	$(GO) test -race -shuffle=on -timeout 20m -v ./...
 	$(GO) test -race -shuffle=on -tags portable ./turn/relay
 
 test-web:

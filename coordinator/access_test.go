@@ -136,7 +136,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 	})
 	room := signal.NewID()
 	token := signal.MintToken(secret, signal.Session{ID: signal.NewID(), Worker: "w", Room: room, Expires: time.Now().Add(time.Hour).Unix()})
-	invite := signal.MintInvite(signal.InviteKey(secret), signal.Invitation{ID: signal.NewID(), Room: room, Expires: time.Now().Add(time.Hour)})
+	invite := signal.MintInvite(signal.InviteKey(secret, room), signal.Invitation{ID: signal.NewID(), Room: room, Expires: time.Now().Add(time.Hour)})
 	const code = "hidden-code-of-oidc"
 	for _, r := range []struct{ method, path, body string }{
 		{"GET", "/room/" + room + "?invite=" + invite, ""},

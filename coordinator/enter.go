@@ -136,7 +136,7 @@ func (b *browser) checkInvite(join signal.Join) error {
 	if join.Invite == "" {
 		return nil
 	}
-	i, err := signal.VerifyInvite(signal.InviteKey(b.c.cfg.Secret), join.Invite, time.Now().Add(-clockSkew))
+	i, err := signal.VerifyInvite(signal.InviteKey(b.c.cfg.Secret, join.Room), join.Invite, time.Now().Add(-clockSkew))
 	if err == nil && i.Room != join.Room {
 		err = signal.ErrInviteInvalid
 	}

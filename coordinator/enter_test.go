@@ -104,7 +104,7 @@ func TestInvitationsAtTheDoor(t *testing.T) {
 	w := d.worker(func(r *signal.Register) { r.Rooms = []signal.Room{{ID: room, Game: "pong"}} })
 	p := d.page()
 	mint := func(secret, room string, expires time.Duration) string {
-		return signal.MintInvite(signal.InviteKey(secret), signal.Invitation{ID: signal.NewID(), Room: room, Expires: time.Now().Add(expires)})
+		return signal.MintInvite(signal.InviteKey(secret, room), signal.Invitation{ID: signal.NewID(), Room: room, Expires: time.Now().Add(expires)})
 	}
 	token := func(secret, room string, expires time.Duration) string {
 		return signal.MintToken(secret, signal.Session{ID: "abc", Worker: w.id, Room: room, Expires: time.Now().Add(expires).Unix()})

@@ -1,12 +1,68 @@
 package coordinator
 
 import (
+	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/cloudretro/cloudretro/coordinator/identity"
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
+
+// maxOfPod is how many workers a pod may have: one, and those that were there
+// before it started again and are not missed yet.
+const maxOfPod = 4
+
+// admit says what keeps a worker that proves nothing but its pod from joining. It
+// runs foreign code, which may have learnt the id of another one from a page: it
+// has an id of its own pod, or none, also while that other one is away. And one
+// pod must not pass for a thousand, not even if they all come at once. Who is
+// admitted counts until addWorker, which is to follow.
+//
+// A worker of a version that made its id otherwise is refused, too: to take it is
+// to take anybody. Its games go on, as they do without any coordinator.
+func (r *registry) admit(id string, pod identity.Identity) error {
+	if !signal.WorkerOf(signal.PodPart(pod.UID), id) {
+		return signal.Errorf(signal.CodeDenied, "the id %q is not one of pod %s, which the worker's token names: "+
+			"run worker and coordinator in the same version, and mount a token of its own into each pod", id, pod.Pod)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pods := maps.Clone(r.coming)
+	for other, w := range r.workers {
+		pods[other] = w.pod
+	}
+	delete(pods, id)
+	others := 0
+	for _, its := range pods {
+		if its == pod.Pod {
+			others++
+		}
+	}
+	if others >= maxOfPod {
+		return signal.Errorf(signal.CodeDenied, "%d workers of pod %s are here already; wait until those that ended are missed", others, pod.Pod)
+	}
+	r.coming[id] = pod.Pod
+	return nil
+}
+
+// addressesAt are those of the media addresses that are at the host that speaks.
+// A worker that proved its pod alone must not open gates to the rest of the
+// cluster; those in the cluster know its addresses from EndpointSlices.
+func addressesAt(remote string, addrs []string) []string {
+	from, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(addrs, func(s string) bool {
+		addr, err := netip.ParseAddrPort(s)
+		return err != nil || addr.Addr().Unmap() != from.Addr().Unmap().WithZone("")
+	})
+}
 
 // WorkerPod is a pod of Kubernetes with the worker in it, as that one has
 // announced itself.

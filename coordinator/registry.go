@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"fmt"
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,38 +79,6 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 	return old
 }
 
-// maxOfPod is how many workers a pod may have: one, and those that were there
-// before it started again and are not missed yet.
-const maxOfPod = 4
-
-// admit says what keeps a worker that proves nothing but its pod from joining.
-// Pages know ids of workers, so who runs a pod may have learnt another's; and one
-// pod must not pass for a thousand, not even if they all come at once. Who is
-// admitted has the id until addWorker, which is to follow.
-func (r *registry) admit(id, pod string) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	owners := maps.Clone(r.coming)
-	for other, w := range r.workers {
-		owners[other] = w.pod
-	}
-	owner, known := owners[id]
-	others := 0
-	for other, its := range owners {
-		if its == pod && other != id {
-			others++
-		}
-	}
-	switch {
-	case known && owner != pod:
-		return signal.Errorf(signal.CodeDenied, "a worker of another pod has this id")
-	case others >= maxOfPod:
-		return signal.Errorf(signal.CodeDenied, "%d workers of pod %s are here already", others, pod)
-	}
-	r.coming[id] = pod
-	return nil
-}
-
 // removeWorker takes a link out; false if it has been replaced before.
 func (r *registry) removeWorker(w *workerLink) bool {
 	r.mu.Lock()
@@ -149,7 +116,8 @@ func (r *registry) takeOut(w *workerLink) {
 }
 
 // putRooms replaces a worker's rooms. Those that another one has said before stay
-// with that one; answered is how many they are. r.mu is held.
+// with that one, and those of another pod count for nothing; answered is how many
+// they are. r.mu is held.
 func (r *registry) putRooms(w *workerLink, rooms []signal.Room) (foreign int) {
 	for id := range w.rooms {
 		if r.rooms[id] == w {
@@ -158,7 +126,7 @@ func (r *registry) putRooms(w *workerLink, rooms []signal.Room) (foreign int) {
 	}
 	w.rooms = make(map[string]signal.Room, len(rooms))
 	for _, room := range rooms {
-		if owner := r.rooms[room.ID]; owner != nil && owner != w {
+		if owner := r.rooms[room.ID]; owner != nil && owner != w || !signal.RoomOf(w.part, room.ID) {
 			foreign++
 			continue
 		}
@@ -187,7 +155,7 @@ func (r *registry) setRooms(w *workerLink, rooms []signal.Room) error {
 func (r *registry) addRoom(w *workerLink, id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if owner := r.rooms[id]; owner != nil && owner.id != w.id {
+	if owner := r.rooms[id]; owner != nil && owner.id != w.id || !signal.RoomOf(w.part, id) {
 		return signal.Errorf(signal.CodeFailed, "the worker answered with a room of another one")
 	}
 	if _, ok := w.rooms[id]; ok || r.workers[w.id] != w || len(w.rooms) >= signal.MaxRooms {

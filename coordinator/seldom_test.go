@@ -96,7 +96,7 @@ func TestClocksApart(t *testing.T) {
 			if ok := err == nil; ok != test.ok {
 				t.Errorf("a token of %s ago: %v", test.ago, err)
 			}
-			err = (&browser{c: c}).checkInvite(signal.Join{Room: room, Invite: signal.MintInvite(signal.InviteKey(c.cfg.Secret), signal.Invitation{
+			err = (&browser{c: c}).checkInvite(signal.Join{Room: room, Invite: signal.MintInvite(signal.InviteKey(c.cfg.Secret, room), signal.Invitation{
 				ID: signal.NewID(), Room: room, Expires: expired,
 			})})
 			if ok := err == nil; ok != test.ok {

@@ -15,6 +15,7 @@ import (
 type workerLink struct {
 	id, name, zone string
 	pod            string // that its token named, "" without one
+	part           string // of the pod that its rooms must be of, "" = any; see signal.PodPart
 	invites        string // see signal.Accepted
 	probe          string // URL
 	mediaAddrs     []string
@@ -86,8 +87,9 @@ func (c *Coordinator) serveWorker(rw http.ResponseWriter, r *http.Request) {
 			if err := c.registry.admit(reg.ID, pod); err != nil {
 				return nil, err
 			}
+			reg.Name, reg.MediaAddrs = pod.Pod, addressesAt(r.RemoteAddr, reg.MediaAddrs)
 		}
-		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg, pod) }, nil
+		return func(_ context.Context, sock *socket) { c.runWorker(sock, reg, pod, !knows) }, nil
 	})
 }
 
@@ -97,16 +99,16 @@ const tokenPatience = 8 * time.Second
 
 // provesWorker says whether a worker knows the secret, as was found out, or has a
 // token of the workers' service account, and then which pod the token names.
-func (c *Coordinator) provesWorker(ctx context.Context, knows bool, proof signal.Proof) (pod string, err error) {
+func (c *Coordinator) provesWorker(ctx context.Context, knows bool, proof signal.Proof) (pod identity.Identity, err error) {
 	if proof.Token == "" || c.cfg.Tokens == nil {
 		switch {
 		case knows:
-			return "", nil
+			return pod, nil
 		case proof.Token != "" && proof.MAC == "":
-			return "", signal.Errorf(signal.CodeDenied,
+			return pod, signal.Errorf(signal.CodeDenied,
 				"this coordinator takes no tokens: set kubernetes.token.audience on it, or give worker and coordinator the same secrets.worker")
 		}
-		return "", signal.Errorf(signal.CodeDenied,
+		return pod, signal.Errorf(signal.CodeDenied,
 			"the worker's secret is wrong: give worker and coordinator the same secrets.worker")
 	}
 	ctx, cancel := context.WithTimeout(ctx, tokenPatience)
@@ -114,24 +116,29 @@ func (c *Coordinator) provesWorker(ctx context.Context, knows bool, proof signal
 	who, err := c.cfg.Tokens.Verify(ctx, proof.Token)
 	switch {
 	case err == nil:
-		return who.Pod, nil
+		return who, nil
 	case knows:
 		if c.seldom.may("token", time.Now()) {
 			c.log.Warn("the token of a worker is refused, but it knows the secret", "cause", err, "quietFor", seldomPeriod)
 		}
-		return "", nil
+		return pod, nil
 	case errors.Is(err, identity.ErrUnknown):
-		return "", signal.Errorf(signal.CodeFailed, "the worker's token cannot be checked now: %v", err)
+		return pod, signal.Errorf(signal.CodeFailed, "the worker's token cannot be checked now: %v", err)
 	}
-	return "", signal.Errorf(signal.CodeDenied, "the worker's token is refused: %v", err)
+	return pod, signal.Errorf(signal.CodeDenied, "the worker's token is refused: %v", err)
 }
 
-// runWorker serves a worker that has proved itself until its socket ends.
-func (c *Coordinator) runWorker(sock *socket, reg signal.Register, pod string) {
+// runWorker serves a worker that has proved itself until its socket ends. Of one
+// that proved its pod alone, and no secret, nothing counts that is not of the pod.
+func (c *Coordinator) runWorker(sock *socket, reg signal.Register, pod identity.Identity, alone bool) {
 	w := c.newWorkerLink(reg, sock)
 	log := c.log.With("worker", w.id, "name", w.name)
-	if pod != "" {
-		w.pod, w.invites, log = pod, signal.InviteKey(c.cfg.Secret), log.With("pod", pod)
+	if pod != (identity.Identity{}) {
+		part := signal.PodPart(pod.UID)
+		w.pod, w.invites, log = pod.Pod, signal.InviteKey(c.cfg.Secret, part), log.With("pod", pod.Pod)
+		if alone {
+			w.part = part
+		}
 	}
 	if old := c.registry.addWorker(w, reg.Library, reg.Rooms); old != nil {
 		old.sock.cut(closeReplaced, "the worker connected again")

@@ -24,12 +24,14 @@ func newCatalogue(games []signal.Game) *catalogue {
 // introduce is how the worker answers a challenge. What changes after it was
 // called is announced.
 func (w *Worker) introduce(c signal.Challenge, _ int) (signal.Type, any) {
+	token := w.token()
+	id := w.self.name(token, w.cfg.Secret != "")
 	r := signal.Register{
-		ID: w.id, Name: w.cfg.Name, Zone: w.cfg.Zone, Token: w.token(),
+		ID: id, Name: w.cfg.Name, Zone: w.cfg.Zone, Token: token,
 		Probe: w.probeURL(), Library: w.catalogue.Load().digest, Load: w.load(), Rooms: w.rooms.list(),
 	}
 	if w.cfg.Secret != "" {
-		r.MAC = signal.MAC(w.cfg.Secret, c.Nonce, signal.RoleWorker, w.id)
+		r.MAC = signal.MAC(w.cfg.Secret, c.Nonce, signal.RoleWorker, id)
 	}
 	for _, a := range w.media.Addrs() {
 		if len(r.MediaAddrs) < signal.MaxMediaAddrs {
@@ -53,13 +55,13 @@ func (w *Worker) token() string {
 	return strings.TrimSpace(string(data))
 }
 
-// inviteKey signs invitations, "" if it is not known: it follows from the secret,
-// or coordinators tell it.
-func (w *Worker) inviteKey() string {
+// inviteKey signs invitations to a room, "" if it is not known: it follows from
+// the secret, or coordinators tell it.
+func (w *Worker) inviteKey(room string) string {
 	if told := w.invites.Load(); told != nil && w.cfg.Secret == "" {
 		return *told
 	}
-	return signal.InviteKey(w.cfg.Secret)
+	return signal.InviteKey(w.cfg.Secret, room)
 }
 
 // probeURL is where browsers measure the way to here, "" if they cannot.

@@ -66,7 +66,7 @@ func FuzzHandle(f *testing.F) {
 // fuzzed is a worker whose one place is held for a ticket.
 func fuzzed(l *uplink.Link) *Worker {
 	log := slog.New(slog.DiscardHandler)
-	w := &Worker{cfg: Config{MaxRooms: 1}, log: log, id: "w"}
+	w := &Worker{cfg: Config{MaxRooms: 1}, log: log, self: self{id: "w"}}
 	w.sessions.byID = map[string]*session{}
 	w.library = library.New(library.Config{Logger: log})
 	w.catalogue.Store(newCatalogue(w.library.Games()))

@@ -94,7 +94,7 @@ func TestInvitations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if i, err := signal.VerifyInvite(signal.InviteKey(secret), invited.Token, time.Now()); err != nil || i.Room != a.Room || !i.Watch {
+	if i, err := signal.VerifyInvite(signal.InviteKey(secret, a.Room), invited.Token, time.Now()); err != nil || i.Room != a.Room || !i.Watch {
 		t.Errorf("invitation %+v, %v", i, err)
 	}
 	p.link.wantRooms(func(r []signal.Room) bool { return len(r) == 1 && r[0].Closed && r[0].Seats == 4 })

@@ -47,7 +47,7 @@ func (w *Worker) openRoom(ctx context.Context, start signal.Start) (*running, er
 	if !ok {
 		return nil, signal.Errorf(signal.CodeNotFound, "there is no game %q here", start.Game)
 	}
-	id := signal.NewID()
+	id := signal.NewRoomID(w.self.pod())
 	if err := w.rooms.take(start.Ticket, id); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (w *Worker) play(ctx context.Context, id string, title library.Title) (*run
 	r := &running{}
 	r.Room = room.New(room.Config{
 		Logger: w.log, ID: id, Game: title.Game, Seats: title.Game.Players, Grace: w.now().roomGrace,
-		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, InviteKey: w.inviteKey(),
+		Profile: spec.Video.Profile, Send: send.Config{Stats: &w.sending}, InviteKey: w.inviteKey(id),
 		Changed: func() { w.roomChanged(r.Room) },
 	})
 	remove, err := scratch(log, &spec)

@@ -37,7 +37,7 @@ const resolveTimeout = 3 * time.Second
 type Worker struct {
 	cfg     Config
 	log     *slog.Logger
-	id      string // new at each start
+	self    self
 	media   *peer.Listener
 	probe   net.Listener // nil = none
 	library *library.Library
@@ -72,7 +72,7 @@ func newWorker(cfg Config, open openEngine) (*Worker, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, fmt.Errorf("worker: %w", err)
 	}
-	w := &Worker{cfg: cfg, log: cfg.Logger, id: signal.NewID(), open: open, opened: make(chan struct{}, 1)}
+	w := &Worker{cfg: cfg, log: cfg.Logger, self: self{id: signal.NewID()}, open: open, opened: make(chan struct{}, 1)}
 	w.sessions.byID = map[string]*session{}
 	w.library = library.New(library.Config{
 		Logger: cfg.Logger, BasePath: cfg.LibraryPath, Cores: cfg.Cores, CoreDirs: cfg.CoreDirs,
@@ -161,7 +161,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var links sync.WaitGroup
 	links.Go(func() { w.rooms.run(linkCtx) })
 	links.Go(func() { _ = w.keeper.Run(linkCtx) }) // has no errors
-	w.log.Info("worker", "id", w.id, "media", w.media.Port(), "games", len(w.library.Games()), "rooms", w.rooms.counts().Places)
+	w.log.Info("worker", "id", w.self.name(w.token(), w.cfg.Secret != ""), "media", w.media.Port(), "games", len(w.library.Games()), "rooms", w.rooms.counts().Places)
 	err := group.Wait()
 	if errors.Is(err, errTold) {
 		err = nil

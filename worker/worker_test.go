@@ -159,7 +159,7 @@ func TestCoordinatorDies(t *testing.T) {
 	peertest.Wait(t, "a picture", b.Pictures)
 	p.link.conn.Close()
 	p.link = p.door.accept()
-	if r := p.link.register; len(r.Rooms) != 1 || r.Rooms[0].ID != a.Room || r.ID != p.id {
+	if r := p.link.register; len(r.Rooms) != 1 || r.Rooms[0].ID != a.Room || r.ID != p.self.id {
 		t.Errorf("Register = %+v", r)
 	}
 	for range 100 {

@@ -268,7 +268,7 @@ func (s *siege) tokens(t *testing.T) {
 		return signal.MintToken(secret, one)
 	}
 	good := mint(fleetSecret, nil)
-	invite := signal.MintInvite(signal.InviteKey(fleetSecret), signal.Invitation{ID: signal.NewID(), Room: s.room, Expires: time.Now().Add(time.Hour)})
+	invite := signal.MintInvite(signal.InviteKey(fleetSecret, s.room), signal.Invitation{ID: signal.NewID(), Room: s.room, Expires: time.Now().Add(time.Hour)})
 	flipped := func(at int) string { return good[:at] + string(good[at]^1) + good[at+1:] }
 	forged := map[string]string{
 		"of another installation": mint("the secret of somebody else's site", nil),

@@ -73,7 +73,7 @@ func (s *siege) invitations(t *testing.T) {
 		if i.Expires.IsZero() {
 			i.Expires = time.Now().Add(time.Hour)
 		}
-		return signal.MintInvite(signal.InviteKey(secret), i)
+		return signal.MintInvite(signal.InviteKey(secret, i.Room), i)
 	}
 	revoked, token := s.invited(t, admin, `{"watch":true}`)
 	if status, said, _ := ask(t, s.Coordinators[1], "DELETE", "/api/v1/rooms/"+s.room+"/invitations/"+revoked, "", operator(t, s.Coordinators[1])); status != 204 {

@@ -61,14 +61,15 @@ const (
 	inviteKeySize = sha256.Size
 )
 
-// InviteKey is what signs invitations where secrets.worker is secret, in hex; ""
-// of no secret. Who has it can let people into rooms, and nothing else.
-func InviteKey(secret string) string {
+// InviteKey is what signs invitations to a room where secrets.worker is secret, in
+// hex; "" of no secret. It is the same for all rooms of a pod, whose PodPart may
+// stand for the room: who has it can let people into those, and nothing else.
+func InviteKey(secret, room string) string {
 	if secret == "" {
 		return ""
 	}
 	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write([]byte("key of invitations"))
+	mac.Write([]byte("key of invitations\n" + room[:min(len(room), podLength)]))
 	return hex.EncodeToString(mac.Sum(nil))
 }
 

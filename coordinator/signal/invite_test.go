@@ -128,12 +128,16 @@ func TestInvitesAreChecked(t *testing.T) {
 }
 
 func TestInviteKey(t *testing.T) {
-	key := InviteKey("secret")
+	part := PodPart("uid")
+	key := InviteKey("secret", part)
 	if err := (Accepted{Invites: key}).Validate(); err != nil {
 		t.Errorf("%s: %v", key, err)
 	}
-	if key == InviteKey("secrets") || InviteKey("") != "" || (Accepted{Invites: key[2:]}).Validate() == nil {
+	if key == InviteKey("secrets", part) || InviteKey("", part) != "" || (Accepted{Invites: key[2:]}).Validate() == nil {
 		t.Error("two secrets share a key, or it has no form")
+	}
+	if key == InviteKey("secret", PodPart("another")) || key == InviteKey("secret", "") || key != InviteKey("secret", NewRoomID(part)) {
+		t.Error("the key is not that of the rooms of one pod")
 	}
 	// Who has the key has neither the proof of a worker nor the sessions of pages.
 	nonce := NewNonce()

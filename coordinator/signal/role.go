@@ -34,14 +34,14 @@ type Challenge struct {
 // Accepted says that a registration holds.
 type Accepted struct {
 	Library bool `json:"library,omitempty"` // the full Library is wanted: nobody has announced its digest here
-	// Invites is the InviteKey of secrets.worker, for a worker that proved itself
-	// with a token: it may not know that secret.
+	// Invites is the InviteKey of its pod, for a worker that proved itself with a
+	// token: it may not know secrets.worker.
 	Invites string `json:"invites,omitempty"`
 }
 
 // Register announces a worker.
 type Register struct {
-	ID         string   `json:"id"` // random, new at each start of the worker
+	ID         string   `json:"id"` // new at each start of the worker, see NewWorkerID
 	Name       string   `json:"name"`
 	Zone       string   `json:"zone,omitempty"`
 	MAC        string   `json:"mac,omitempty"`   // see Challenge; may be left out beside a Token

@@ -181,6 +181,13 @@ func TestZones(t *testing.T) {
 	if got := c.registry.zones(); !slices.Equal(got, []zoneView{{"eu", "https://b.example.org/echo", 2}, {"us", "", 1}}) {
 		t.Errorf("%+v", got)
 	}
+	// One worker does not say for all others of a zone where it is measured.
+	for i, probe := range []string{"https://a.evil.example/echo", "https://b.example.org/echo"} {
+		c.registry.enroll(link(fmt.Sprint("eu", i), loose(), in("eu", probe)), nil)
+	}
+	if got := c.registry.zones(); got[0].Probe != "https://b.example.org/echo" || got[0].Workers != 4 {
+		t.Errorf("%+v", got)
+	}
 	for i := range 2 * signal.MaxZones {
 		c.registry.enroll(link(fmt.Sprintf("z%d", i), loose(), in(fmt.Sprintf("z%d", i), "")), nil)
 	}

@@ -56,12 +56,9 @@ func (z *zones) list() *zoneList {
 		if name == "" || len(l.zones) == signal.MaxZones {
 			continue // a worker without a zone is in none
 		}
-		view := zoneView{Name: name}
-		for probe, n := range z.probes[name] {
+		view := zoneView{Name: name, Probe: mostProbed(z.probes[name])}
+		for _, n := range z.probes[name] {
 			view.Workers += n
-			if view.Probe == "" || probe != "" && probe < view.Probe {
-				view.Probe = probe
-			}
 		}
 		l.zones = append(l.zones, view)
 		if o := originOf(view.Probe); o != "" {
@@ -72,6 +69,17 @@ func (z *zones) list() *zoneList {
 	l.origins = slices.Compact(l.origins)
 	z.made.Store(l)
 	return l
+}
+
+// mostProbed is the URL that most workers of a zone name, so that one alone does
+// not speak for the others; of equals the lowest, "" if none names any.
+func mostProbed(probes map[string]int) (most string) {
+	for probe, n := range probes {
+		if probe != "" && (most == "" || n > probes[most] || n == probes[most] && probe < most) {
+			most = probe
+		}
+	}
+	return most
 }
 
 // originOf is scheme://host[:port] of a URL that was validated, "" for none.

@@ -24,7 +24,7 @@ func proc(t *testing.T, pid int, name string) string {
 func TestCoreProcessIsConfined(t *testing.T) {
 	t.Setenv("CLOUDRETRO_SECRETS_WORKER", "hunter2")
 	r := startRig(t, Config{Env: []string{"LANG=C"}}, Spec{Kind: KindTestCard})
-	r.rec.wait(t, "ready", 10*time.Second, r.rec.has(EventReady))
+	r.rec.wait(t, "ready", r.rec.has(EventReady))
 	pid := r.Pid()
 	if got := proc(t, pid, "environ"); got != "LANG=C\x00" {
 		t.Errorf("environment %q", got)
@@ -90,7 +90,7 @@ func countFiles(t *testing.T) int {
 func TestNothingIsLeft(t *testing.T) {
 	once := func() {
 		r := rogueRig(t, "exit", Config{RestartLimit: 2})
-		_ = r.result(t, 20*time.Second)
+		_ = r.result(t)
 		r.stop()
 	}
 	once()
@@ -98,7 +98,7 @@ func TestNothingIsLeft(t *testing.T) {
 	for range 5 {
 		once()
 	}
-	deadline := time.Now().Add(5 * time.Second) // threads end a little after their goroutines
+	deadline := time.Now().Add(patience) // threads end a little after their goroutines
 	for countFiles(t) > files || runtime.NumGoroutine() > goroutines {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d files, were %d; %d goroutines, were %d", countFiles(t), files, runtime.NumGoroutine(), goroutines)
@@ -126,7 +126,7 @@ func TestCoreProcessEndsWithItsWorker(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = worker.Wait() // killed
-	for deadline := time.Now().Add(5 * time.Second); alive(pid); runtime.Gosched() {
+	for deadline := time.Now().Add(patience); alive(pid); runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d is left", pid)
 		}

@@ -83,7 +83,7 @@ func BenchmarkStart(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
 				r := startRig(b, Config{}, spec)
-				r.rec.wait(b, "a picture", 10*time.Second, func() bool { return len(r.rec.frames) > 0 })
+				r.rec.wait(b, "a picture", func() bool { return len(r.rec.frames) > 0 })
 				b.StopTimer()
 				r.stop()
 				b.StartTimer()
@@ -95,7 +95,7 @@ func BenchmarkStart(b *testing.B) {
 func benchmarkProcess(b *testing.B, spec Spec) {
 	r := startRig(b, Config{}, spec)
 	r.rec.forget = true
-	r.rec.wait(b, "the first second", 20*time.Second, func() bool { return r.rec.count > 60 })
+	r.rec.wait(b, "the first second", func() bool { return r.rec.count > 60 })
 	before, own, stats, began := readUsage(b, r.Pid()), readUsage(b, os.Getpid()), r.Stats(), time.Now()
 	b.ResetTimer()
 	time.Sleep(time.Duration(b.N) * time.Second) // what is measured is real time

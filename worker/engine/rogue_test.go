@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net"
@@ -107,9 +108,10 @@ func (r *rogue) misbehave(what string) int {
 		r.send(wire.TypeChanged, []byte(`{"width":-1}`))
 	case "stats":
 		r.send(wire.TypeStats, []byte("x"))
-	case "flood":
-		for range 2 * messagesASecond {
-			r.send(wire.TypeMessage, []byte("hello"))
+	case "flood": // without end, so that a busy worker, too, gets too many in some second
+		msg, _ := wire.AppendMessage(nil, wire.TypeMessage, []byte("hello"))
+		for err := error(nil); err == nil; {
+			_, err = r.conn.Write(bytes.Repeat(msg, 1000))
 		}
 	case "chatter":
 		line := strings.Repeat("x", 10000) + "\n"

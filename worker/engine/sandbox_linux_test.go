@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -34,7 +33,7 @@ func try(t *testing.T, spec Spec, attempts ...string) map[string]syscall.Errno {
 			t.Skip("SKIPPED, the sandbox of this host has holes: ", holes)
 		}
 	}
-	r.rec.wait(t, "frames after the last attempt", 60*time.Second, func() bool { return len(r.rec.frames) > first+len(attempts)+60 })
+	r.rec.wait(t, "frames after the last attempt", func() bool { return len(r.rec.frames) > first+len(attempts)+60 })
 	r.stop()
 	outcomes := make(map[string]syscall.Errno)
 	for _, ev := range r.rec.events {
@@ -172,7 +171,7 @@ func TestSandboxAndChangesOfThePicture(t *testing.T) {
 			spec := script(t, "geometry_at=20:64x48", "geometry_at=40:320x240", "geometry_at=60:8x8", "geometry_at=80:256x224")
 			spec.Video.Library = library
 			r := startRig(t, Config{}, spec)
-			r.rec.wait(t, "frames or an error", 30*time.Second, func() bool { return len(r.rec.frames) >= 120 || r.rec.has(EventFailed)() })
+			r.rec.wait(t, "frames or an error", func() bool { return len(r.rec.frames) >= 120 || r.rec.has(EventFailed)() })
 			r.stop()
 			if ev, ok := r.rec.event(EventFailed); ok {
 				t.Skip("SKIPPED: ", ev.Text)
@@ -203,11 +202,11 @@ func TestSandboxAndInstalledCores(t *testing.T) {
 			}
 			r := startRig(t, Config{}, spec)
 			r.frames(t, 300)
-			r.rec.wait(t, "a snapshot", 20*time.Second, func() bool { return r.Stats().Snapshots >= 2 })
+			r.rec.wait(t, "a snapshot", func() bool { return r.Stats().Snapshots >= 2 })
 			if err := syscall.Kill(r.Pid(), syscall.SIGKILL); err != nil {
 				t.Fatal(err)
 			}
-			r.rec.wait(t, "frames after a restart", 30*time.Second, func() bool { return r.rec.afterRestart > 60 })
+			r.rec.wait(t, "frames after a restart", func() bool { return r.rec.afterRestart > 60 })
 			r.stop()
 			ev, _ := r.rec.event(EventRestarted)
 			if ev.Info.Snapshot == 0 {

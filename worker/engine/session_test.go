@@ -137,7 +137,7 @@ func (nowhere) Event(Event)         {}
 
 func TestRunIsCalledOnce(t *testing.T) {
 	r := rogueRig(t, "sleep", Config{})
-	r.rec.wait(t, "ready", 10*time.Second, r.rec.has(EventReady))
+	r.rec.wait(t, "ready", r.rec.has(EventReady))
 	if err := r.Run(context.Background()); err == nil {
 		t.Error("a second Run")
 	}

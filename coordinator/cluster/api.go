@@ -158,6 +158,11 @@ func (a *API) NetworkPolicies(namespace string) *Listed[*networkingv1.NetworkPol
 	return listed[*networkingv1.NetworkPolicy, *networkingv1.NetworkPolicyList](a.networking, "networkpolicies", namespace)
 }
 
+// ServiceCIDRs are the networks of the cluster's Services (Kubernetes 1.33).
+func (a *API) ServiceCIDRs() *Listed[*networkingv1.ServiceCIDR, *networkingv1.ServiceCIDRList] {
+	return listed[*networkingv1.ServiceCIDR, *networkingv1.ServiceCIDRList](a.networking, "servicecidrs", "")
+}
+
 // HorizontalPodAutoscalers are those of a namespace.
 func (a *API) HorizontalPodAutoscalers(namespace string) *Listed[*autoscalingv2.HorizontalPodAutoscaler, *autoscalingv2.HorizontalPodAutoscalerList] {
 	return listed[*autoscalingv2.HorizontalPodAutoscaler, *autoscalingv2.HorizontalPodAutoscalerList](a.autoscaling, "horizontalpodautoscalers", namespace)

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -42,6 +44,9 @@ type Cluster struct {
 	Namespace string
 	Identity  string
 	Logger    *slog.Logger
+	// Service is the address of the API server's Service, which every pod is told
+	// (KUBERNETES_SERVICE_HOST); the zero one in no pod, or if that is a name.
+	Service netip.Addr
 
 	connections *connrotation.ConnectionTracker // nil unless Connect made it
 }
@@ -102,6 +107,7 @@ func (c *Cluster) connect(kubeconfig string) error {
 			return fmt.Errorf("service account: %w", err)
 		}
 		c.REST = cfg
+		c.Service = addressOf(cfg.Host)
 		if c.Namespace == "" {
 			data, err := os.ReadFile(namespaceFile)
 			if err != nil {
@@ -127,6 +133,16 @@ func (c *Cluster) connect(kubeconfig string) error {
 		}
 	}
 	return nil
+}
+
+// addressOf is the address in the URL of a host, the zero one if it has a name.
+func addressOf(host string) netip.Addr {
+	u, err := url.Parse(host)
+	if err != nil {
+		return netip.Addr{}
+	}
+	addr, _ := netip.ParseAddr(u.Hostname()) // as said
+	return addr.Unmap().WithZone("")
 }
 
 // readCertificate reads the files with a client's certificate and its key. client-go

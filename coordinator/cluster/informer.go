@@ -32,7 +32,8 @@ type Resource[List runtime.Object] interface {
 
 // Informer is an informer of the objects that narrow asks for, of a client of the
 // same API server as api. log is told why nothing is heard, once for each reason,
-// and that the server does not answer only by the first one of all that have api.
+// and that the server does not answer only by the first one of all that have api;
+// nil is for what others tell of, too, or can be done without.
 // Informers of client-go's factories wait for up to a minute before they look for
 // a server that has been away, and do not end meanwhile (Reflector.watchList); so
 // the requests of this one last until there is an answer. It starts nothing.
@@ -95,7 +96,7 @@ type trouble struct {
 }
 
 func (t *trouble) note(ctx context.Context, err error) {
-	if errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+	if t.log == nil || errors.Is(err, io.EOF) || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
 		return // a watch that ended in form, or is too old: it is made again at once
 	}
 	if ctx.Err() != nil || unanswered(err) && t.away.Swap(true) || !t.New(ctx, err) {

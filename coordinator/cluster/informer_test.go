@@ -77,6 +77,26 @@ func TestInsistEnds(t *testing.T) {
 	})
 }
 
+// Who has no log says nothing, and keeps nobody else from it.
+func TestTroubleWithoutALog(t *testing.T) {
+	var api API
+	(&trouble{away: &api.away}).note(t.Context(), syscall.ECONNREFUSED)
+	if api.away.Load() {
+		t.Error("that the server is away counts as told")
+	}
+}
+
+func TestAddressOf(t *testing.T) {
+	for host, want := range map[string]string{
+		"https://10.96.0.1:443": "10.96.0.1", "https://[fd96::1]:443": "fd96::1", "https://[fe80::1%25eth0]:443": "fe80::1",
+		"https://[::ffff:10.96.0.1]:443": "10.96.0.1", "https://kubernetes.default.svc:443": "invalid IP", "%": "invalid IP", "": "invalid IP",
+	} {
+		if got := addressOf(host).String(); got != want {
+			t.Errorf("the address in %q is %s, want %s", host, got, want)
+		}
+	}
+}
+
 // Each kind of trouble is said once, until it is over.
 func TestTroubleIsSaidOnce(t *testing.T) {
 	log := &bytes.Buffer{}

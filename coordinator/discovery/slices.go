@@ -52,7 +52,7 @@ func (cfg SlicesConfig) watch(ctx context.Context, pick func([]*discoveryv1.Endp
 	informer := cfg.informer()
 	var last []netip.AddrPort
 	first := true
-	follow(ctx, func() {
+	follow(ctx, nil, func() {
 		now := pick(known[*discoveryv1.EndpointSlice](informer))
 		if first || !slices.Equal(now, last) {
 			update(slices.Clone(now))

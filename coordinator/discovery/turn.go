@@ -65,7 +65,7 @@ func (t *Turn) Watch(ctx context.Context, update func(urls []string)) {
 	nodes := nodes{api: api, log: t.cfg.Logger, external: map[string][]netip.Addr{}}
 	var last, refused []string
 	first := true
-	follow(ctx, func() {
+	follow(ctx, nil, func() {
 		var now, bad []string
 		for _, s := range known[*corev1.Service](services) {
 			if s.Name != t.cfg.Service {

@@ -11,7 +11,7 @@ const (
 	whyLoopback  = "loopback"
 	whyLinkLocal = "link-local"
 	whyMetadata  = "metadata"
-	whyService   = "address of a Service"
+	whyService   = "service network"
 	whyMulticast = "multicast"
 	whyReserved  = "reserved"
 	whyPrivate   = "private"

@@ -3,6 +3,7 @@ package turn
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,6 +32,13 @@ type Source interface {
 	Watch(ctx context.Context, update func([]netip.AddrPort))
 }
 
+// Network knows the addresses behind which the services of a cluster are.
+type Network interface {
+	// Watch calls update with all of its prefixes, at first and whenever they
+	// change, until ctx ends. It may block for long; update does not.
+	Watch(ctx context.Context, update func([]netip.Prefix))
+}
+
 // admission says who may be relayed to: the workers that sources list, by
 // address and port, and the configured peers. A worker that leaves the list is
 // closed to new bindings, but what a client has bound stays open, refreshes
@@ -41,6 +49,8 @@ type admission struct {
 	classes classes
 	workers atomic.Pointer[workerSet]
 	changes atomic.Uint64
+	wide    chan struct{} // closed once there is a peer of more than one address
+	once    sync.Once     // for that
 
 	mu    sync.Mutex
 	lists map[string][]netip.AddrPort // the last one of each source
@@ -53,11 +63,12 @@ type admission struct {
 
 var _ relay.Admission = (*admission)(nil)
 
-// opened is a snapshot: the configured peers, and addresses that no prefix of
-// more than one opens.
+// opened is a snapshot: the configured peers, and addresses and networks that no
+// prefix of more than one opens.
 type opened struct {
-	peers []Peer
-	shut  map[netip.Addr]struct{}
+	peers   []Peer
+	shut    map[netip.Addr]struct{}
+	network []netip.Prefix
 }
 
 // workerSet is a snapshot: the addresses with their ports, and without.
@@ -75,31 +86,55 @@ type holder struct {
 func newAdmission(static []Peer, own *ownAddresses) *admission {
 	a := &admission{
 		classes: newClasses(), lists: map[string][]netip.AddrPort{},
-		held: map[netip.AddrPort]*holder{}, own: own,
+		held: map[netip.AddrPort]*holder{}, own: own, wide: make(chan struct{}),
 	}
 	a.workers.Store(&workerSet{})
-	a.static.Store(&opened{peers: static})
+	a.static.Store(&opened{})
+	a.open(static, nil)
 	return a
 }
 
 // open takes a list of peers in place of those of the configuration, and what no
-// prefix of more than one address opens.
+// prefix of more than one address opens. The network stays closed.
 func (a *admission) open(static []Peer, shut []netip.Addr) {
-	next := &opened{static, make(map[netip.Addr]struct{}, len(shut))}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	next := &opened{static, make(map[netip.Addr]struct{}, len(shut)), a.static.Load().network}
 	for _, addr := range shut {
 		next.shut[addr] = struct{}{}
 	}
 	a.static.Store(next)
 	a.changes.Add(1)
+	if slices.ContainsFunc(static, func(p Peer) bool { return !p.Prefix.IsSingleIP() }) {
+		a.once.Do(func() { close(a.wide) })
+	}
+}
+
+// closeNetwork takes the networks that no prefix of more than one address opens.
+func (a *admission) closeNetwork(network []netip.Prefix) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	is := a.static.Load()
+	a.static.Store(&opened{is.peers, is.shut, slices.Clone(network)})
+	a.changes.Add(1)
+}
+
+// anyNetwork is every address: what is closed as long as the network is not known.
+func anyNetwork() []netip.Prefix {
+	return []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
 }
 
 // closed says why a listed prefix does not open an address that it contains; ""
 // if it does.
 func (o *opened) closed(c classes, prefix netip.Prefix, addr netip.Addr) string {
-	if _, ok := o.shut[addr]; ok && !prefix.IsSingleIP() {
+	if why := c.closed(prefix, addr); why != "" || prefix.IsSingleIP() {
+		return why
+	}
+	_, shut := o.shut[addr]
+	if shut || slices.ContainsFunc(o.network, func(n netip.Prefix) bool { return n.Contains(addr) }) {
 		return whyService
 	}
-	return c.closed(prefix, addr)
+	return ""
 }
 
 // update takes the list of one source in place of its last and answers how

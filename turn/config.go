@@ -31,6 +31,9 @@ type Config struct {
 	Users []User
 	// Peers may be relayed to besides the workers that sources list.
 	Peers []Peer
+	// Network is the service network of the cluster that the gate is in, which
+	// Peers open only where they name one address of it; nil in none.
+	Network Network
 	// Coordinators to join, each as signal.URL takes it ("host:port" or a URL). A
 	// name may stand for several; all are joined.
 	Coordinators []string

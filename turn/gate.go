@@ -79,6 +79,9 @@ func New(cfg Config) (*Gate, error) {
 	g.limit(cfg)
 	g.own = newOwnAddresses(cfg.ownNames())
 	g.admission = newAdmission(cfg.Peers, g.own)
+	if cfg.Network != nil {
+		g.admission.closeNetwork(anyNetwork())
+	}
 	g.drain, g.begin = context.WithCancel(context.Background())
 	g.sources = append(g.sources, cfg.Sources...)
 	coordinators, err := newCoordinators(g, cfg.Coordinators)
@@ -194,6 +197,9 @@ func (g *Gate) Run(ctx context.Context) error {
 	for _, s := range g.sources {
 		group.Go(func() error { g.follow(serving, s); return nil })
 	}
+	if g.cfg.Network != nil {
+		group.Go(func() error { g.followNetwork(serving); return nil })
+	}
 	group.Go(func() error {
 		select {
 		case <-ctx.Done():
@@ -215,6 +221,20 @@ func (g *Gate) follow(ctx context.Context, s Source) {
 	s.Watch(ctx, func(addrs []netip.AddrPort) {
 		used := g.admission.update(name, addrs)
 		g.log.Info("peers changed", "source", name, "peers", used, "unusable", len(addrs)-used)
+	})
+}
+
+// followNetwork keeps the service network closed to prefixes, from when there is
+// the first one of Peers until ctx ends.
+func (g *Gate) followNetwork(ctx context.Context) {
+	select {
+	case <-g.admission.wide:
+	case <-ctx.Done():
+		return
+	}
+	g.cfg.Network.Watch(ctx, func(network []netip.Prefix) {
+		g.admission.closeNetwork(network)
+		g.log.Info("service network is closed to prefixes of peers", "network", network)
 	})
 }
 

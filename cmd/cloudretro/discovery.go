@@ -47,6 +47,13 @@ func (h *house) slices(service, port string) discovery.SlicesConfig {
 	}
 }
 
+// serviceNetwork is what gates keep closed of the cluster.
+func (h *house) serviceNetwork() *discovery.ServiceNetwork {
+	return discovery.NewServiceNetwork(discovery.ServiceNetworkConfig{
+		API: h.cluster.API, Service: h.cluster.Service, Logger: h.log.With("part", "discovery"),
+	})
+}
+
 // turnService is where pages find the gates of the cluster.
 func (h *house) turnService() *discovery.Turn {
 	return discovery.NewTurn(discovery.TurnConfig{

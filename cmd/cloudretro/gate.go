@@ -81,6 +81,7 @@ func (h *house) addListeners(cfg turn.Config) (*turn.Gate, error) {
 	cfg.Coordinators = h.gateCoordinators()
 	if h.cluster != nil {
 		cfg.Sources = append(cfg.Sources, discovery.NewWorkers(h.slices(h.cfg.Kubernetes.WorkerService, mediaPort)))
+		cfg.Network = h.serviceNetwork()
 	}
 	g, err := turn.New(cfg)
 	if err != nil {

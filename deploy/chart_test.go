@@ -178,14 +178,15 @@ func TestCombined(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := "namespace: mine\nresources: [" + root + "/base]\ncomponents:\n"
-	for _, part := range []string{"node-port", "gateway", "monitoring", "storage-pvc", "storage-s3"} {
+	for _, part := range []string{"node-port", "gateway", "service-network", "monitoring", "storage-pvc", "storage-s3"} {
 		text += "  - " + root + "/components/" + part + "\n"
 	}
 	if err := os.WriteFile(filepath.Join(mine, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	answers := render(t, request{Kustomization: mine}, request{Chart: chartDir, Namespace: "mine", Values: values{
-		"exposure": "nodePort", "gateway": values{"enabled": true}, "monitoring": values{"enabled": true}, "storage": values{"kind": "s3"},
+		"exposure": "nodePort", "gateway": values{"enabled": true}, "serviceNetwork": values{"enabled": true},
+		"monitoring": values{"enabled": true}, "storage": values{"kind": "s3"},
 	}})
 	want, got := normal(t, parse(t, answers[0])), normal(t, parse(t, answers[1]))
 	if len(want) < 40 || len(want) != len(got) {

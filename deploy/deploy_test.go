@@ -23,13 +23,14 @@ import (
 func overlays() map[string]map[string]any {
 	type values = map[string]any
 	return map[string]values{
-		"":            {},
-		"node-port":   {"exposure": "nodePort"},
-		"host-port":   {"exposure": "hostPort"},
-		"gateway":     {"gateway": values{"enabled": true}},
-		"monitoring":  {"monitoring": values{"enabled": true}},
-		"storage-pvc": {"storage": values{"kind": "pvc"}},
-		"storage-s3":  {"storage": values{"kind": "s3"}},
+		"":                {},
+		"node-port":       {"exposure": "nodePort"},
+		"host-port":       {"exposure": "hostPort"},
+		"gateway":         {"gateway": values{"enabled": true}},
+		"service-network": {"serviceNetwork": values{"enabled": true}},
+		"monitoring":      {"monitoring": values{"enabled": true}},
+		"storage-pvc":     {"storage": values{"kind": "pvc"}},
+		"storage-s3":      {"storage": values{"kind": "s3"}},
 	}
 }
 

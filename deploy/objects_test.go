@@ -37,7 +37,8 @@ func clusterWide(kind string) bool {
 }
 
 // Any number of installations live in one cluster: but for the Gateway API, whose
-// classes are of the cluster, nothing reaches out of the namespace.
+// classes are of the cluster, and for the networks of Services, which are, too,
+// nothing reaches out of the namespace.
 func TestInstallationsAreOfTheirNamespace(t *testing.T) {
 	dir := filepath.Join("kubernetes", "overlays", "node-port")
 	mine := t.TempDir()
@@ -66,7 +67,7 @@ func TestInstallationsAreOfTheirNamespace(t *testing.T) {
 	}
 	for overlay := range overlays() {
 		for _, u := range kustomized(t, overlay) {
-			if clusterWide(u.GetKind()) && key(u) != "Namespace/cloudretro" && overlay != "gateway" {
+			if clusterWide(u.GetKind()) && key(u) != "Namespace/cloudretro" && overlay != "gateway" && overlay != "service-network" {
 				t.Errorf("overlay %q has %s, which is of the whole cluster", overlay, key(u))
 			}
 		}

@@ -3,6 +3,7 @@ package deploy
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"strings"
@@ -72,7 +73,7 @@ func grants(t *testing.T, overlay string) map[string]rights {
 }
 
 // documented are the rights that the table of kubernetes.md has, by service
-// account; those of the overlay gateway are of "turn, gateway".
+// account; those of the overlay gateway are of "turn, gateway", and so on.
 func documented(t *testing.T) map[string]rights {
 	t.Helper()
 	text, err := os.ReadFile("kubernetes.md")
@@ -80,7 +81,7 @@ func documented(t *testing.T) map[string]rights {
 		t.Fatal(err)
 	}
 	all := map[string]rights{}
-	row := regexp.MustCompile("(?m)^\\| `(coordinator|worker|turn)`(, gateway)? \\|([^|]*)\\|([^|]*)\\|([^|]*)\\|")
+	row := regexp.MustCompile("(?m)^\\| `(coordinator|worker|turn)`(, gateway|, service-network)? \\|([^|]*)\\|([^|]*)\\|([^|]*)\\|")
 	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
 		who := m[1] + m[2]
 		if all[who] == nil {
@@ -119,20 +120,13 @@ func same(t *testing.T, who string, is, said rights) {
 // The table of rights in the documents is what the manifests give.
 func TestDocumentedRights(t *testing.T) {
 	said := documented(t)
-	if len(said) != 4 || len(said["coordinator"]) < 5 {
+	if len(said) != 5 || len(said["coordinator"]) < 5 {
 		t.Fatalf("the table is not found: %v", said)
 	}
 	for overlay := range overlays() {
 		for who, is := range grants(t, overlay) {
-			want := said[who]
-			if overlay == "gateway" && who == "turn" {
-				want = rights{}
-				for _, part := range []rights{said["turn"], said["turn, gateway"]} {
-					for right := range part {
-						want[right] = true
-					}
-				}
-			}
+			want := maps.Clone(said[who])
+			maps.Copy(want, said[who+", "+overlay])
 			same(t, fmt.Sprintf("overlay %q: %s", overlay, who), is, want)
 		}
 	}
@@ -176,16 +170,13 @@ func here(parts ...rights) rights {
 func TestRightsInTheCluster(t *testing.T) {
 	c := clustertest.Connect(t)
 	said := documented(t)
-	for overlay, more := range map[string]rights{"": nil, "gateway": said["turn, gateway"]} {
+	for _, overlay := range []string{"", "gateway", "service-network"} {
 		t.Run("overlay "+overlay, func(t *testing.T) {
 			namespace := clustertest.Namespace(t, c)
 			grant(t, c, namespace, overlay)
 			everybody := reviewed(t, c.REST, namespace, "nobody")
 			for who := range grants(t, overlay) {
-				want := here(said[who])
-				if who == "turn" {
-					want = here(said[who], more)
-				}
+				want := here(said[who], said[who+", "+overlay])
 				var last rights
 				err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
 					last = reviewed(t, c.REST, namespace, who) // RBAC follows its objects by informers

@@ -60,7 +60,9 @@ func (c *coordinator) listen(t *testing.T, address string) string {
 	}
 	c.mu.Lock()
 	if c.server == nil {
-		c.server = &http.Server{Handler: http.HandlerFunc(c.handle)}
+		server := &http.Server{}
+		server.Handler = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { c.handle(server, rw, r) })
+		c.server = server
 	}
 	server := c.server
 	c.mu.Unlock()
@@ -83,8 +85,15 @@ func (c *coordinator) kill() {
 	c.serving.Wait()
 }
 
-func (c *coordinator) handle(rw http.ResponseWriter, r *http.Request) {
+// handle serves one who comes to the server, unless that was killed.
+func (c *coordinator) handle(server *http.Server, rw http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
+	if c.server != server {
+		c.mu.Unlock()
+		return
+	}
+	c.serving.Add(1) // kill waits from now on
+	defer c.serving.Done()
 	c.tries++
 	c.hosts = append(c.hosts, r.Host+r.URL.Path)
 	status := c.status
@@ -97,20 +106,31 @@ func (c *coordinator) handle(rw http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	c.mu.Lock()
-	c.conns[conn] = struct{}{}
-	c.serving.Add(1)
-	c.mu.Unlock()
-	defer func() {
-		_ = conn.Close()
-		c.mu.Lock()
-		delete(c.conns, conn)
-		c.mu.Unlock()
-		c.serving.Done()
-	}()
+	defer conn.Close()
+	if !c.keep(server, conn) {
+		return
+	}
+	defer c.forget(conn)
 	if c.shakeHands(conn) {
 		c.read(conn)
 	}
+}
+
+// keep has kill close a connection; false if that has been called by now.
+func (c *coordinator) keep(server *http.Server, conn *websocket.Conn) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server != server {
+		return false
+	}
+	c.conns[conn] = struct{}{}
+	return true
+}
+
+func (c *coordinator) forget(conn *websocket.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.conns, conn)
 }
 
 func (c *coordinator) shakeHands(conn *websocket.Conn) bool {

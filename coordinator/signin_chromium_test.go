@@ -42,7 +42,7 @@ func openTab(t *testing.T, base string, width, height int) *tab {
 		t.Skip("SKIPPED: chromium is not installed, the sign-in was not opened in a browser")
 	}
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height), chromedp.NoSandbox,
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.WindowSize(width, height), chromedp.NoSandbox,
 	}
 	for _, flag := range []string{
 		"headless", "disable-gpu", "no-first-run", "disable-quic", "disable-sync", "disable-background-networking", "disable-component-update", "hide-scrollbars",

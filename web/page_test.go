@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds how long a condition of the page may take on a busy machine.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // browser returns a context that drives a fresh headless Chromium.
 func browser(t *testing.T, width, height int, actions ...action) context.Context {
@@ -25,7 +25,7 @@ func browser(t *testing.T, width, height int, actions ...action) context.Context
 		t.Skip("SKIPPED: chromium is not installed, the page was not opened in a browser")
 	}
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(),
-		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(width, height),
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.WindowSize(width, height),
 		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
 		chromedp.Flag("no-first-run", true), chromedp.Flag("disable-quic", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
@@ -34,7 +34,7 @@ func browser(t *testing.T, width, height int, actions ...action) context.Context
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)
 	run(ctx, t, actions...)
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 5*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

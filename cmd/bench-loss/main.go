@@ -68,12 +68,7 @@ func main() {
 }
 
 func (o options) run(ctx context.Context) error {
-	dir, err := os.MkdirTemp("", "cloudretro-bench")
-	if err != nil {
-		return fmt.Errorf("make scratch folder: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	browser, err := e2e.StartBrowser(ctx, dir)
+	browser, err := e2e.StartBrowser(ctx)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 )
 
 // Bench is what a benchmark plays with: the binary, and a browser.
@@ -22,7 +21,7 @@ func NewBench(ctx context.Context) (*Bench, error) {
 	}
 	b := &Bench{Dir: dir}
 	if b.Bin, err = Build(ctx, dir); err == nil {
-		b.Browser, err = StartBrowser(ctx, filepath.Join(dir, "profile"))
+		b.Browser, err = StartBrowser(ctx)
 	}
 	if err != nil {
 		_ = os.RemoveAll(dir)

@@ -32,13 +32,13 @@ type Page struct {
 // ErrNoChromium says that there is no browser to test with.
 var ErrNoChromium = errors.New("e2e: no /usr/bin/chromium; install the package chromium, or name one in CLOUDRETRO_CHROMIUM")
 
-// StartBrowser starts Chromium with a fresh profile in dir.
-func StartBrowser(ctx context.Context, dir string) (*Browser, error) {
+// StartBrowser starts Chromium with a fresh profile.
+func StartBrowser(ctx context.Context) (*Browser, error) {
 	path, err := chromium()
 	if err != nil {
 		return nil, err
 	}
-	return startBrowser(ctx, path, dir)
+	return startBrowser(ctx, path)
 }
 
 // chromium is the path of the program.
@@ -53,9 +53,11 @@ func chromium() (string, error) {
 	return path, nil
 }
 
-func startBrowser(ctx context.Context, path, dir string) (*Browser, error) {
+// startBrowser leaves the profile's folder to chromedp, which removes it when the
+// last of Chromium's processes has written to it.
+func startBrowser(ctx context.Context, path string) (*Browser, error) {
 	opts := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(path), chromedp.UserDataDir(dir), chromedp.NoSandbox,
+		chromedp.ExecPath(path), chromedp.WSURLReadTimeout(time.Minute), chromedp.NoSandbox,
 	}
 	for _, flag := range []string{
 		"headless", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",

@@ -38,7 +38,7 @@ func outside(t *testing.T, addresses ...netip.Addr) *Browser {
 	if err := os.WriteFile(script, []byte(line), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	b, err := startBrowser(context.Background(), script, t.TempDir()) // it tells what it sees after a test has failed, too
+	b, err := startBrowser(context.Background(), script) // it tells what it sees after a test has failed, too
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func run(m *testing.M) (int, error) {
 	if suite.bin, err = Build(ctx, dir); err != nil {
 		return 1, err
 	}
-	if suite.browser, err = StartBrowser(ctx, dir+"/profile"); err != nil {
+	if suite.browser, err = StartBrowser(ctx); err != nil {
 		return 1, err
 	}
 	defer suite.browser.Close()

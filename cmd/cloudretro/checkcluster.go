@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/klog/v2"
@@ -16,6 +17,7 @@ import (
 	"github.com/cloudretro/cloudretro/config"
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/clustercheck"
+	"github.com/cloudretro/cloudretro/turn"
 )
 
 // clusterArguments are those of `check kubernetes`.
@@ -97,6 +99,10 @@ func clusterSettings(cfg config.Config) clustercheck.Settings {
 		CoordinatorService: k.CoordinatorService, WorkerService: k.WorkerService, TurnService: k.TurnService,
 		Secrets: k.Secrets, Audience: k.Token.Audience, FreeSeats: k.Scaler.FreeSeats, Workers: k.Scaler.Deployment,
 		Gateway: k.Gateway.Enabled, ControllerName: k.Gateway.ControllerName,
+		Prefixes: slices.ContainsFunc(cfg.Turn.Peers, func(text string) bool {
+			peer, err := turn.ParsePeer(text)
+			return err == nil && !peer.Prefix.IsSingleIP()
+		}),
 	}
 }
 

@@ -73,6 +73,11 @@ func TestParseClusterConfig(t *testing.T) {
 	if err != nil || got.FreeSeats != 3 || got.Workers != "w" || !got.Gateway || got.Audience != "a" || got.CoordinatorService != "coordinator" || !got.Secrets {
 		t.Errorf("%+v, %v", got, err)
 	}
+	for peers, want := range map[string]bool{`[]`: false, `[10.0.0.0/8]`: true, `["10.96.0.10:53", 10.96.0.11/32]`: false, `[10.96.0.10, "[2001:db8::]/32:53"]`: true} {
+		if got, err := parseClusterConfig([]byte("turn: {peers: " + peers + "}")); err != nil || got.Prefixes != want {
+			t.Errorf("turn.peers %s: prefixes %v, %v", peers, got.Prefixes, err)
+		}
+	}
 	_, err = parseClusterConfig([]byte("kubernetes: {scalar: 1}"))
 	if err == nil || !strings.Contains(err.Error(), "kubernetes.scalar") || strings.Contains(err.Error(), os.TempDir()) {
 		t.Errorf("with an unknown key: %v", err)

@@ -60,6 +60,7 @@ type Settings struct {
 	Workers                                        string // Deployment that it scales
 	Gateway                                        bool   // the Gateway API is served
 	ControllerName                                 string // of our GatewayClasses
+	Prefixes                                       bool   // gates relay to prefixes of more than one address
 }
 
 // Config is what Run takes.

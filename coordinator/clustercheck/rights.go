@@ -142,14 +142,42 @@ func (r *run) account(ctx context.Context, account string) bool {
 	if len(lacks)+len(exceeds) == 0 {
 		r.pass("rights", "ServiceAccount %s may do what it must", account)
 	}
-	if account != turn || !r.Settings.Gateway {
-		return true
-	}
-	if all, err := r.may(ctx, account, right{resource: "secrets", verb: "list", everywhere: true}); err == nil && !all {
-		r.note("rights", "ServiceAccount turn may not read Secrets of the whole cluster: Gateways are served whose certificates and credentials are in namespaces that let it",
-			"if that is not meant, bind ClusterRole cloudretro-gateway-secrets to it, as overlays/gateway does")
+	if account == turn {
+		r.optional(ctx)
 	}
 	return true
+}
+
+// optional says which rights gates have that they can do without.
+func (r *run) optional(ctx context.Context) {
+	for _, one := range []struct {
+		wanted       bool
+		right        right
+		note, remedy string
+	}{
+		{
+			r.Settings.Gateway, right{resource: "secrets", verb: "list", everywhere: true},
+			"ServiceAccount turn may not read Secrets of the whole cluster: Gateways are served whose certificates and credentials are in namespaces that let it",
+			"if that is not meant, bind ClusterRole cloudretro-gateway-secrets to it, as overlays/gateway does",
+		},
+		{
+			r.Settings.Prefixes, right{group: "networking.k8s.io", resource: "servicecidrs", verb: "list", everywhere: true},
+			"turn.peers has prefixes, and ServiceAccount turn may not read which networks Services have (servicecidrs): gates keep the widest one closed that there may be around the API server's",
+			"bind ClusterRole cloudretro-service-network to it, as components/service-network does (Kubernetes 1.33 and later), or list peers one by one",
+		},
+	} {
+		if !one.wanted {
+			continue
+		}
+		switch all, err := r.may(ctx, turn, one.right); {
+		case err != nil:
+			r.trouble("rights", "create subjectaccessreviews", err)
+		case all:
+			r.pass("rights", "ServiceAccount turn may %s", one.right)
+		default:
+			r.note("rights", one.note, one.remedy)
+		}
+	}
 }
 
 // subject is how the API server knows a ServiceAccount

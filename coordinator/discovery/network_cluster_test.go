@@ -98,7 +98,9 @@ func TestServiceNetworkWithoutRights(t *testing.T) {
 	}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = rbac.ClusterRoleBindings().Delete(context.Background(), c.Namespace, metav1.DeleteOptions{}) })
+	t.Cleanup(func() {
+		_ = rbac.ClusterRoleBindings().Delete(context.Background(), c.Namespace, metav1.DeleteOptions{})
+	})
 	s.until(fmt.Sprintf("%s %s/32", is, server))
 	if n := log.Count("level=WARN"); n != 1 {
 		t.Errorf("warned %d times:\n%s", n, log)

@@ -156,12 +156,14 @@ func (r *run) optional(ctx context.Context) {
 		note, remedy string
 	}{
 		{
-			r.Settings.Gateway, right{resource: "secrets", verb: "list", everywhere: true},
+			r.Settings.Gateway,
+			right{resource: "secrets", verb: "list", everywhere: true},
 			"ServiceAccount turn may not read Secrets of the whole cluster: Gateways are served whose certificates and credentials are in namespaces that let it",
 			"if that is not meant, bind ClusterRole cloudretro-gateway-secrets to it, as overlays/gateway does",
 		},
 		{
-			r.Settings.Prefixes, right{group: "networking.k8s.io", resource: "servicecidrs", verb: "list", everywhere: true},
+			r.Settings.Prefixes,
+			right{group: "networking.k8s.io", resource: "servicecidrs", verb: "list", everywhere: true},
 			"turn.peers has prefixes, and ServiceAccount turn may not read which networks Services have (servicecidrs): gates keep the widest one closed that there may be around the API server's",
 			"bind ClusterRole cloudretro-service-network to it, as components/service-network does (Kubernetes 1.33 and later), or list peers one by one",
 		},

@@ -122,15 +122,15 @@ func TestRegions(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFake(t)
 			f.games = library()
-			f.zones = map[string]time.Duration{"eu": 5 * time.Millisecond, "us-east": 60 * time.Millisecond}
+			f.zones = map[string]time.Duration{"eu": 5 * time.Millisecond, "us-east": 150 * time.Millisecond}
 			ctx := browser(t, c.width, c.height)
 			run(ctx, t, chromedp.Navigate(f.URL+"/"))
 			until(ctx, t, `/nearest \(eu, \d+ ms\)/.test(document.querySelector('#region option')?.text) && document.querySelectorAll('.card').length`)
 			shoot(ctx, t, "regions-"+c.name)
-			if n := f.heard("echo eu"); n != 6 {
-				t.Errorf("%d probes, want 6", n)
+			if n := f.heard("echo eu"); n < 1 || n > 6 { // fewer where a busy machine takes all the time there is
+				t.Errorf("%d probes, want 6 at the most", n)
 			}
-			if far := eval[float64](ctx, t, `cloudretro.zones.latencies['us-east']`); far < 60 {
+			if far := eval[float64](ctx, t, `cloudretro.zones.latencies['us-east']`); far < 150 {
 				t.Errorf("us-east is %v ms away", far)
 			}
 			does(ctx, t, `document.querySelector('#region').value = 'us-east', document.querySelector('#region').dispatchEvent(new Event('change'))`)

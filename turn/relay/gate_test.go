@@ -216,7 +216,7 @@ func receiveOne(t testing.TB, conn net.PacketConn) ([]byte, net.Addr) {
 }
 
 // patience is how long a test waits for what must come.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // eventually waits for a condition.
 func eventually(t testing.TB, what string, ok func() bool) {

@@ -58,11 +58,12 @@ func TestCoordinatorsDie(t *testing.T) {
 	does(ctx, t, `window.pcBefore = cloudretro.pc, window.badges = new Set(), setInterval(() => badges.add(document.querySelector('.badge').textContent), 20)`)
 	frames := eval[int](ctx, t, `cloudretro.video.getVideoPlaybackQuality().totalVideoFrames`)
 	die(f, f.Server)
-	t.Logf("connected to the other after %v", connectedTo(ctx, t, second.URL))
+	took := connectedTo(ctx, t, second.URL)
+	t.Logf("connected to the other after %v", took)
 	until(ctx, t, `cloudretro.state === 'playing' && cloudretro.pc === pcBefore`)
 	until(ctx, t, fmt.Sprintf(`cloudretro.video.getVideoPlaybackQuality().totalVideoFrames > %d + 20`, frames))
-	if eval[bool](ctx, t, `[...badges].some(Boolean)`) {
-		t.Error("a short loss of the server was shown")
+	if eval[bool](ctx, t, `[...badges].some((b) => b.includes("server"))`) && took < time.Second { // it may be longer on a busy machine
+		t.Errorf("a loss of the server for %v was shown", took)
 	}
 	// What the panel needs has been loaded, and its links lead to who is alive.
 	does(ctx, t, share)

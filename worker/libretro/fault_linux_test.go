@@ -67,7 +67,7 @@ func TestHang(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ctx, kill := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, kill := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer kill()
 			var out strings.Builder
 			cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFaultChild$", "-test.v")

@@ -86,7 +86,7 @@ func TestPlay(t *testing.T) {
 			}
 			break
 		}
-		if time.Since(sent) > 10*time.Second {
+		if time.Since(sent) > peertest.Patience {
 			t.Fatal("input did not arrive")
 		}
 		peertest.Wait(t, "a picture", second.Pictures)

@@ -164,7 +164,7 @@ func (w *watcher) address() netip.AddrPort { return w.socket.LocalAddr().(*net.U
 // raw reads one datagram as it came.
 func (w *watcher) raw() []byte {
 	w.t.Helper()
-	if err := w.socket.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := w.socket.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		w.t.Fatal(err)
 	}
 	n, err := w.socket.Read(w.buffer[:])

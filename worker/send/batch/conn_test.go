@@ -11,7 +11,7 @@ import (
 )
 
 // patience ends a test that waits for what will not come.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // families are the loopback addresses to test on.
 func families(t testing.TB) map[string]netip.Addr {

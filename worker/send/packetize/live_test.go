@@ -63,7 +63,7 @@ type receiver struct {
 func start(t *testing.T, command func(ctx context.Context, port int) *exec.Cmd) *receiver {
 	t.Helper()
 	r := &receiver{port: freePorts(t), done: make(chan error, 1)}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	cmd := command(ctx, r.port)
 	cmd.Stdout, cmd.Stderr = &r.out, &r.err
 	if err := cmd.Start(); err != nil {

@@ -59,11 +59,13 @@ func eval[T any](ctx context.Context, t *testing.T, expression string) T {
 	return v
 }
 
-// until waits for an expression in the page to become true.
+// until waits for an expression in the page to become true. One that throws, as
+// what it looks at is not there yet or no longer, is not true.
 func until(ctx context.Context, t *testing.T, expression string) {
 	t.Helper()
 	deadline := time.Now().Add(patience)
-	for !eval[bool](ctx, t, "Boolean("+expression+")") {
+	attempt := "(() => { try { return Boolean(" + expression + ") } catch { return false } })()"
+	for !eval[bool](ctx, t, attempt) {
 		if time.Now().After(deadline) {
 			t.Fatalf("never became true: %s\nthe page: %s", expression, eval[string](ctx, t,
 				`JSON.stringify([location.pathname, window.cloudretro?.state, window.cloudretro?.phase, window.cloudretro?.errors, document.body.innerText.slice(0, 300)])`))

@@ -123,7 +123,7 @@ func (p *Page) Until(js string, timeout time.Duration) error {
 
 // AwaitPicture returns when the first frame of a game was shown.
 func (p *Page) AwaitPicture() error {
-	return p.Until("probe.frames.length > 0 && window.cloudretro?.room", 15*time.Second)
+	return p.Until("probe.frames.length > 0 && window.cloudretro?.room", 45*time.Second)
 }
 
 // Key presses or releases a key as the operating system would.

@@ -107,8 +107,9 @@ func TestClusterConfines(t *testing.T) {
 	})
 }
 
-// relayConfines scans with a good credential all that the gate must not relay to.
-func (i *installation) relayConfines(t *testing.T) {
+// credential is a good one for gates.
+func (i *installation) credential(t *testing.T) signal.ICEServer {
+	t.Helper()
 	secret, err := clustertest.Clientset(i.Cluster).CoreV1().Secrets(i.Namespace).Get(t.Context(), "cloudretro-turn", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +119,12 @@ func (i *installation) relayConfines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := allocate(t, i.gate(t), signal.ICEServer{Username: user, Credential: password})
+	return signal.ICEServer{Username: user, Credential: password}
+}
+
+// relayConfines scans with a good credential all that the gate must not relay to.
+func (i *installation) relayConfines(t *testing.T) {
+	r := allocate(t, i.gate(t), i.credential(t))
 	if r.refused != 0 {
 		t.Fatalf("no relay with a good credential: code %d", r.refused)
 	}

@@ -23,39 +23,63 @@ const (
 // concurrently; none blocks.
 type board struct {
 	self   string // our id
+	secret string // signs what is on it
 	mu     sync.Mutex
 	queues map[string]elsewhere // by coordinator
+	signed int64                // Queue.At of our last one
 }
 
 // elsewhere is who waits at one of them.
 type elsewhere struct {
-	since []int64 // rising
-	until time.Time
+	since []int64   // rising
+	until time.Time // it counts
+	at    int64     // as Queue.At
 }
 
-func newBoard(self string) *board { return &board{self: self, queues: map[string]elsewhere{}} }
+func newBoard(self, secret string) *board {
+	return &board{self: self, secret: secret, queues: map[string]elsewhere{}}
+}
 
-// heard notes what a coordinator says.
-func (b *board) heard(q signal.Queue) {
+// sign is what a list of ours travels in: each is later than the one before.
+func (b *board) sign(since []int64) signal.Queue {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if q.Coordinator == b.self {
-		return
-	}
-	if len(q.Since) == 0 {
-		delete(b.queues, q.Coordinator)
-		return
-	}
-	b.sweep()
-	if _, known := b.queues[q.Coordinator]; known || len(b.queues) < maxElsewhere {
-		b.queues[q.Coordinator] = elsewhere{q.Since, time.Now().Add(boardLife)}
-	}
+	b.signed = max(b.signed+1, time.Now().UnixMilli())
+	return signal.Queue{Coordinator: b.self, Since: since, At: b.signed}.Sign(b.secret)
 }
 
-// sweep forgets coordinators that have been silent. b.mu is held.
-func (b *board) sweep() {
+// heard notes what a coordinator says. It comes by several workers, each of which
+// may hold it back and say it again: what is not newer than the last one, or is too
+// old to count, is passed over. The error says that no coordinator has said it.
+func (b *board) heard(q signal.Queue) error {
+	if q.Coordinator == b.self {
+		return nil
+	}
+	if !q.Signed(b.secret) {
+		return signal.Errorf(signal.CodeDenied,
+			"no coordinator has signed who waits there: have all of them the same secrets.session, and the same version?")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	now := time.Now()
-	maps.DeleteFunc(b.queues, func(_ string, e elsewhere) bool { return now.After(e.until) })
+	b.sweep(now)
+	last, known := b.queues[q.Coordinator]
+	if !known && len(b.queues) >= maxElsewhere || q.At <= last.at || stale(q.At, now) || time.UnixMilli(q.At).After(now.Add(clockSkew)) {
+		return nil
+	}
+	b.queues[q.Coordinator] = elsewhere{q.Since, now.Add(boardLife), q.At}
+	return nil
+}
+
+// stale says whether a list of that time counts nowhere any more, whatever the clocks.
+func stale(at int64, now time.Time) bool {
+	return now.After(time.UnixMilli(at).Add(boardLife + clockSkew))
+}
+
+// sweep forgets coordinators of which no list counts any more. Until then it is
+// known which was the last one. b.mu is held.
+func (b *board) sweep(now time.Time) {
+	maps.DeleteFunc(b.queues, func(_ string, e elsewhere) bool { return stale(e.at, now) && now.After(e.until) })
 }
 
 // ahead is how many of the others wait longer than one of ours that waits since
@@ -113,7 +137,7 @@ func (g *gossip) tell(now time.Time) {
 
 // spread tells the others since when who waits here does.
 func (q *queue) spread(since []int64) {
-	data := encode(signal.TypeQueue, "", "", signal.Queue{Coordinator: q.c.id, Since: since})
+	data := encode(signal.TypeQueue, "", "", q.c.board.sign(since))
 	for _, w := range q.c.registry.carriers(carriers) {
 		w.sock.send(data)
 	}

@@ -96,7 +96,7 @@ func New(cfg Config) (*Coordinator, error) {
 	if c.door, err = signin.New(cfg.signIn(c.refuseSignIn)); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
-	c.board, c.queue = newBoard(c.id), newQueue(c)
+	c.board, c.queue = newBoard(c.id, cfg.SessionSecret), newQueue(c)
 	c.sessions = newSessions(cfg.SessionSecret, registry, c.queue)
 	if err := c.listen(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)

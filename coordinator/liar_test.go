@@ -76,6 +76,15 @@ func TestGrantOfWhoWasNotAsked(t *testing.T) {
 	if n := d.stats.refusals()["denied"]; n != 1 {
 		t.Errorf("%d were refused", n)
 	}
+	// Nor refuse it, and so stand where others are to be asked.
+	liar.say(signal.TypeError, ticket, "", signal.Errorf(signal.CodeFull, "full"))
+	liar.say(signal.TypeReserved, "x", "", signal.Reserved{Ticket: "nobody-asked", Seconds: 20})
+	liar.next(signal.TypeCancel)
+	d.queue.mu.Lock()
+	if n := len(d.queue.byID[ticket].stands); n != 1 {
+		t.Errorf("the ticket stands at %d workers", n)
+	}
+	d.queue.mu.Unlock()
 	honest.say(signal.TypeReserved, ticket, "", signal.Reserved{Ticket: ticket, Seconds: 7 * 24 * 60 * 60})
 	if g := read[signal.Granted](t, p.next(signal.TypeGranted)); g.Ticket != ticket || g.Seconds != maxHeld {
 		t.Errorf("granted %+v", g)

@@ -21,7 +21,9 @@ func crowded(waiting, workers int) *queue {
 		t.sock = sock
 		q.line, q.byID[t.id], q.byOwner[t.owner] = append(q.line, t), t, t
 	}
-	c.board.heard(signal.Queue{Coordinator: "other", Since: []int64{1, 2, 3}})
+	if err := c.board.heard(c.board.of("other", 1, 2, 3)); err != nil {
+		panic(err) // our own signature
+	}
 	return q
 }
 

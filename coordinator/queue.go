@@ -307,7 +307,9 @@ func (q *queue) refused(w *workerLink, id string) bool {
 	if t == nil || t.worker != nil {
 		return false
 	}
-	t.stands[w] = false
+	if _, asked := t.stands[w]; asked {
+		t.stands[w] = false
+	}
 	return true
 }
 

@@ -146,8 +146,7 @@ func TestLineOfWhoStops(t *testing.T) {
 	known := func() bool {
 		two.board.mu.Lock()
 		defer two.board.mu.Unlock()
-		_, known := two.board.queues[one.id]
-		return known
+		return len(two.board.queues[one.id].since) > 0
 	}
 	one.player().say(signal.TypeStart, "s", "", signal.Start{Game: "pong", SDP: "v=0"})
 	until(t, "the line to be known elsewhere", known)

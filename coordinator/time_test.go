@@ -17,7 +17,7 @@ func bare() *Coordinator {
 		pages: newClass(always(9), always(9), 1, 1, nil), roles: newRoles(always(9)),
 	}
 	c.current.Store(&settings{turnSecrets: []string{secret}, credentialTTL: defaultCredentialTTL})
-	c.board, c.queue = newBoard(c.id), newQueue(c)
+	c.board, c.queue = newBoard(c.id, c.cfg.SessionSecret), newQueue(c)
 	c.sessions = newSessions(secret, c.registry, c.queue)
 	return c
 }

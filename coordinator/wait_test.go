@@ -247,34 +247,6 @@ func TestGrantExpires(t *testing.T) {
 	})
 }
 
-func TestBoard(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBoard("m")
-		b.heard(signal.Queue{Coordinator: "m", Since: []int64{1}}) // our own
-		b.heard(signal.Queue{Coordinator: "a", Since: []int64{1, 5, 5}})
-		b.heard(signal.Queue{Coordinator: "z", Since: []int64{2, 5}})
-		for since, want := range map[int64]int{0: 0, 1: 1, 2: 1, 3: 2, 5: 4, 6: 5} {
-			if n, all := b.ahead(since); n != want || all != 5 {
-				t.Errorf("%d of %d are before %d, not %d", n, all, since, want)
-			}
-		}
-		b.heard(signal.Queue{Coordinator: "z"})
-		if _, all := b.ahead(0); all != 3 {
-			t.Errorf("%d wait after z has none", all)
-		}
-		time.Sleep(boardLife + 1)
-		if !b.empty() {
-			t.Error("who has died still waits")
-		}
-		for range 2 * maxElsewhere {
-			b.heard(signal.Queue{Coordinator: signal.NewID(), Since: []int64{1}})
-		}
-		if n := len(b.queues); n != maxElsewhere {
-			t.Errorf("%d are heard of", n)
-		}
-	})
-}
-
 // What is said to the others: at once, now and then, and the end.
 func TestGossip(t *testing.T) {
 	d := start(t, nil)
@@ -291,7 +263,7 @@ func TestGossip(t *testing.T) {
 	if q := read[signal.Queue](t, w.next(signal.TypeQueue)); len(q.Since) != 0 {
 		t.Errorf("said %+v", q)
 	}
-	w.say(signal.TypeQueue, "", "", signal.Queue{Coordinator: "other", Since: []int64{1, 2}})
+	w.say(signal.TypeQueue, "", "", d.board.of("other", 1, 2))
 	until(t, "what others say", func() bool { return !d.board.empty() })
 	p = d.page()
 	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong"})

@@ -177,8 +177,7 @@ func (c *Coordinator) fromWorker(w *workerLink, e signal.Envelope) error {
 		})
 	case signal.TypeQueue:
 		return take(e, func(queue signal.Queue) error {
-			c.board.heard(queue)
-			return nil
+			return c.board.heard(queue)
 		})
 	case signal.TypeReserved:
 		if w.resolve(e) {

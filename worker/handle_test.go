@@ -15,10 +15,10 @@ import (
 // TestQueueIsPassedOn to all others, not back.
 func TestQueueIsPassedOn(t *testing.T) {
 	p, second := two(t, nil)
-	q := signal.Queue{Coordinator: p.door.id, Since: []int64{1, 5, 5}}
+	q := signal.Queue{Coordinator: p.door.id, Since: []int64{1, 5, 5}, At: 7}.Sign("the coordinators' own")
 	p.link.send(signal.TypeQueue, "", "", q)
 	got, err := signal.Read[signal.Queue](second.want(signal.TypeQueue, ""))
-	if err != nil || got.Coordinator != q.Coordinator || !slices.Equal(got.Since, q.Since) {
+	if err != nil || got.Coordinator != q.Coordinator || !slices.Equal(got.Since, q.Since) || !got.Signed("the coordinators' own") {
 		t.Errorf("%+v, %v", got, err)
 	}
 	second.send(signal.TypeQueue, "", "", q) // it is of the first: not for it

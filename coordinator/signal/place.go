@@ -1,6 +1,9 @@
 package signal
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,7 +52,29 @@ type Cancel struct {
 // whom. It is said anew while anybody waits, and forgotten after QueueSeconds.
 type Queue struct {
 	Coordinator string  `json:"coordinator"`
-	Since       []int64 `json:"since"` // ms since 1970, rising; at most MaxQueue
+	Since       []int64 `json:"since"`         // ms since 1970, rising; at most MaxQueue
+	At          int64   `json:"at,omitempty"`  // ms since 1970 when it was said
+	MAC         string  `json:"mac,omitempty"` // see Sign
+}
+
+// Sign has other coordinators know the list as one of theirs: workers, which carry
+// it, could make up any. It is theirs alone if secret is secrets.session.
+func (q Queue) Sign(secret string) Queue {
+	q.MAC = q.mac(secret)
+	return q
+}
+
+// Signed says in constant time whether a coordinator has signed the list. An empty
+// secret fits nothing.
+func (q Queue) Signed(secret string) bool {
+	return hmac.Equal([]byte(q.mac(secret)), []byte(q.MAC)) && secret != ""
+}
+
+// mac is separated from other uses of the secret by its prefix.
+func (q Queue) mac(secret string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	fmt.Fprintf(mac, "queue\n%s\n%d\n%d", q.Coordinator, q.At, q.Since)
+	return hex.EncodeToString(mac.Sum(nil))
 }
 
 // QueueSeconds is how long a Queue holds; it is repeated three times as often.
@@ -93,7 +118,8 @@ func (c Cancel) Validate() error {
 	return nil
 }
 
-// Validate checks the id, the number and the order.
+// Validate checks the id, the number, the order and the form of the MAC, which may
+// be missing.
 func (q Queue) Validate() error {
 	if !ValidID(q.Coordinator) {
 		return errors.New("coordinator is malformed")
@@ -109,7 +135,10 @@ func (q Queue) Validate() error {
 			return err
 		}
 	}
-	return nil
+	if q.MAC != "" {
+		return first(checkTime("at", q.At), checkHex("mac", q.MAC, macSize))
+	}
+	return checkTime("at", q.At)
 }
 
 // Validate checks numbers and sizes.

@@ -31,6 +31,10 @@ func TestPlaces(t *testing.T) {
 		"since before all time": {Queue{Coordinator: "c", Since: []int64{-1, 1}}, false},
 		"since the end of time": {Queue{Coordinator: "c", Since: []int64{1, maxTime + 1}}, false},
 		"queue of nobody":       {Queue{Since: []int64{1}}, false},
+		"signed queue":          {Queue{Coordinator: "c", Since: []int64{1}, At: now}.Sign("secret"), true},
+		"badly signed queue":    {Queue{Coordinator: "c", MAC: text(64)}, false},
+		"said after all times":  {Queue{Coordinator: "c", At: maxTime + 1}, false},
+		"said before all times": {Queue{Coordinator: "c", At: -1}, false},
 		"queued":                {Queued{Position: 1, Waiting: 1}, true},
 		"last in the queue":     {Queued{Position: 7, Waiting: 7, Token: text(MaxToken)}, true},
 		"before the first":      {Queued{Waiting: 1}, false},
@@ -62,5 +66,35 @@ func TestQueueComesBack(t *testing.T) {
 	q, err := Read[Queue](e)
 	if err != nil || q.Coordinator != "c" || !slices.Equal(q.Since, []int64{1, maxTime}) {
 		t.Errorf("%+v, %v", q, err)
+	}
+}
+
+func TestSignedQueue(t *testing.T) {
+	q := Queue{Coordinator: "c", Since: []int64{1, 2}, At: 7}.Sign("secret")
+	if !q.Signed("secret") || q.Signed("secrets") || q.Signed("") || (Queue{}).Sign("").Signed("") {
+		t.Error("signed by another one")
+	}
+	data, err := Encode(TypeQueue, "", "", q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Decode(data, MaxInternal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if carried, err := Read[Queue](e); err != nil || !carried.Signed("secret") {
+		t.Errorf("not signed after it was carried: %+v, %v", carried, err)
+	}
+	for name, other := range map[string]Queue{
+		"coordinator": {Coordinator: "d", Since: q.Since, At: q.At}, "since": {Coordinator: "c", Since: []int64{1, 3}, At: q.At},
+		"fewer": {Coordinator: "c", Since: []int64{1}, At: q.At}, "at": {Coordinator: "c", Since: q.Since, At: 8},
+		"shifted": {Coordinator: "c\n7", Since: q.Since},
+	} {
+		if other.MAC = q.MAC; other.Signed("secret") {
+			t.Errorf("another %s has the same signature", name)
+		}
+	}
+	if CheckMAC("secret", NewNonce(), RoleWorker, "w", q.MAC) {
+		t.Error("it proves a worker")
 	}
 }

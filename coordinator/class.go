@@ -46,7 +46,10 @@ func newClass(sockets, perAddress bound, limit, queue int, allow func(*http.Requ
 // newRoles is of workers and gates: what is gone must be missed within 10 s.
 func newRoles(sockets bound) *class {
 	k := newClass(sockets, sockets, signal.MaxInternal, roleQueue, allowNone)
-	k.pace = pace{ping: 3 * time.Second, patience: 8 * time.Second}
+	k.pace = pace{
+		ping: 3 * time.Second, patience: 8 * time.Second,
+		silent: silentAfter, reserve: reservePatience, manage: managePatience, library: libraryPatience,
+	}
 	return k
 }
 

@@ -9,7 +9,9 @@ import (
 )
 
 // loose is a socket without a connection: what is sent stays in its queue.
-func loose() *socket { return &socket{room: 64, done: make(chan struct{})} }
+func loose() *socket {
+	return &socket{room: 64, done: make(chan struct{}), pace: newRoles(nil).pace}
+}
 
 // sent takes the next message that was queued, which must be of the type.
 func (s *socket) sent(t *testing.T, want signal.Type) signal.Envelope {

@@ -20,7 +20,7 @@ import (
 
 const (
 	secret  = "north"
-	patient = 10 * time.Second // for what should be there in no time
+	patient = time.Minute // for what should be there in no time, on a machine that may stall
 	silence = 60 * time.Millisecond
 )
 
@@ -61,8 +61,9 @@ func web() fstest.MapFS {
 // door is a running Coordinator.
 type door struct {
 	*Coordinator
-	t    *testing.T
-	stop func()
+	t      *testing.T
+	stop   func()
+	dialer *websocket.Dialer
 }
 
 func start(t *testing.T, change func(*Config)) *door {
@@ -78,13 +79,40 @@ func start(t *testing.T, change func(*Config)) *door {
 	return run(t, c)
 }
 
+// startPiped is start without a network, so that time can be faked. Workers are
+// missed as quickly as usual there.
+func startPiped(t *testing.T) *door {
+	t.Helper()
+	c, err := New(Config{Address: "127.0.0.1:0", Web: web(), Secret: secret})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := newPipes()
+	c.listener = l
+	d := serving(t, c)
+	d.dialer = l.dialer()
+	return d
+}
+
+// run is start for a Coordinator that is made already. No worker is given up
+// while the machine stalls.
 func run(t *testing.T, c *Coordinator) *door {
+	t.Helper()
+	p := &c.roles.pace
+	p.patience, p.silent, p.reserve, p.manage, p.library = patient, patient, patient, patient, patient
+	return serving(t, c)
+}
+
+func serving(t *testing.T, c *Coordinator) *door {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
 	var once sync.Once
-	d := &door{Coordinator: c, t: t, stop: func() {
+	d := &door{Coordinator: c, t: t, dialer: websocket.DefaultDialer, stop: func() {
 		once.Do(func() {
 			cancel()
 			if err := <-done; err != nil {
@@ -109,7 +137,7 @@ type client struct {
 
 func (d *door) dial(path string, header http.Header) *client {
 	d.t.Helper()
-	conn, response, err := websocket.DefaultDialer.Dial(d.url("ws", path), header)
+	conn, response, err := d.dialer.Dial(d.url("ws", path), header)
 	if err != nil {
 		d.t.Fatalf("dial %s: %v", path, err)
 	}

@@ -39,6 +39,7 @@ type stand struct {
 // newHall joins a worker with so many places to coordinators.
 func newHall(t *testing.T, places int, doors ...*door) *hall {
 	h := &hall{t: t, id: signal.NewID(), places: places, held: map[string]bool{}, playing: map[string]string{}}
+	t.Cleanup(h.wg.Wait) // after those of its links
 	for _, d := range doors {
 		h.join(d)
 	}
@@ -188,6 +189,10 @@ func (d *door) player() *player {
 			p.hear(e)
 		}
 	}()
+	d.t.Cleanup(func() {
+		p.close()
+		<-p.done
+	})
 	return p
 }
 
@@ -224,6 +229,7 @@ func (p *player) state() (position int, playing bool) {
 	defer p.mu.Unlock()
 	if p.failed != nil {
 		p.t.Errorf("a page is told %v", p.failed)
+		p.failed = nil // once is enough
 	}
 	return p.position, p.playing
 }

@@ -161,7 +161,7 @@ func (h house) Revoke(ctx context.Context, r signal.Revoke) error {
 	if err != nil {
 		return err
 	}
-	return done(w.ask(ctx, signal.TypeRevoke, "", r, managePatience))
+	return done(w.ask(ctx, signal.TypeRevoke, "", r, w.sock.pace.manage))
 }
 
 // User is who has signed in.
@@ -181,7 +181,7 @@ func askFor[T any, P interface {
 	Validate() error
 }](ctx context.Context, w *workerLink, t signal.Type, payload any) (T, error) {
 	var zero T
-	e, err := w.ask(ctx, t, "", payload, managePatience)
+	e, err := w.ask(ctx, t, "", payload, w.sock.pace.manage)
 	if err != nil {
 		return zero, err
 	}

@@ -158,7 +158,7 @@ func (l *libraries) learn(w *workerLink, digest string, games map[string]signal.
 // have failed or are silent about it.
 func (l *libraries) due(now time.Time) (ask []*workerLink) {
 	for _, one := range l.wanted {
-		if one.asked != nil && now.Sub(one.since) < libraryPatience {
+		if one.asked != nil && now.Sub(one.since) < one.asked.sock.pace.library {
 			continue
 		}
 		if w := one.next(now); w != nil {
@@ -225,14 +225,14 @@ func (r *registry) allLibraries() []*library {
 func (r *registry) askLibraries(now time.Time) {
 	for _, w := range r.libraries.due(now) {
 		w.post(signal.TypeWant, "", nil)
-		r.remind()
+		r.remind(w)
 	}
 }
 
-// remind has another worker asked if a library that was just asked for does not
+// remind has another worker asked if a library that one was just asked for does not
 // come. One that has come by then is not missed.
-func (r *registry) remind() {
-	time.AfterFunc(libraryPatience, func() { r.sweep(time.Now()) })
+func (r *registry) remind(w *workerLink) {
+	time.AfterFunc(w.sock.pace.library, func() { r.sweep(time.Now()) })
 }
 
 // knownLibrary is the library with the digest, nil if it is not known.
@@ -256,7 +256,7 @@ func (r *registry) announceLibrary(w *workerLink, digest string, fault bool) {
 	}
 	if ask := r.libraries.announce(w, digest, time.Now()); ask != nil {
 		ask.post(signal.TypeWant, "", nil)
-		r.remind()
+		r.remind(w)
 	}
 	r.askLibraries(time.Now()) // what it wanted before may be owed to others
 }

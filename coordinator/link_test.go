@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -13,22 +14,11 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
-// quick is a door that misses roles sooner than others do.
-func quick(t *testing.T) *door {
-	t.Helper()
-	c, err := New(Config{Address: "127.0.0.1:0", Web: web(), Secret: secret})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.roles.pace = pace{ping: 40 * time.Millisecond, patience: 400 * time.Millisecond}
-	return run(t, c)
-}
-
 // mute joins a worker that neither says nor answers anything afterwards, as if
 // its network were down.
 func (d *door) mute(change func(*signal.Register)) (id string) {
 	d.t.Helper()
-	conn, response, err := websocket.DefaultDialer.Dial(d.url("ws", "/ws/worker"), nil)
+	conn, response, err := d.dialer.Dial(d.url("ws", "/ws/worker"), nil)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -67,18 +57,25 @@ func TestRolePace(t *testing.T) {
 // A worker whose network is down is gone from all lists, and one that answers
 // pings is not.
 func TestSilentWorkerIsMissed(t *testing.T) {
-	d := quick(t)
-	alive := d.worker(nil)
-	room := signal.NewID()
-	id := d.mute(func(r *signal.Register) { r.Rooms = []signal.Room{{ID: room, Game: "pong"}} })
-	until(t, "the room", func() bool { _, err := d.registry.forRoom(room); return err == nil })
-	until(t, "the loss of the room", func() bool { _, err := d.registry.forRoom(room); return err != nil })
-	if d.registry.worker(id) != nil || len(d.registry.workersView()) != 1 {
-		t.Error("the worker is listed")
-	}
-	if d.registry.worker(alive.id) == nil {
-		t.Error("the other one is gone too")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		d := startPiped(t)
+		alive := d.worker(nil)
+		room := signal.NewID()
+		id := d.mute(func(r *signal.Register) { r.Rooms = []signal.Room{{ID: room, Game: "pong"}} })
+		begin := time.Now()
+		until(t, "the room", func() bool { _, err := d.registry.forRoom(room); return err == nil })
+		until(t, "the loss of the room", func() bool { _, err := d.registry.forRoom(room); return err != nil })
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("missed after %v", took)
+		}
+		if d.registry.worker(id) != nil || len(d.registry.workersView()) != 1 {
+			t.Error("the worker is listed")
+		}
+		time.Sleep(time.Minute)
+		if d.registry.worker(alive.id) == nil {
+			t.Error("the other one is gone too")
+		}
+	})
 }
 
 // A worker that connects again before its old connection is missed.
@@ -197,16 +194,18 @@ func TestAllWorkersComeAtOnce(t *testing.T) {
 
 // The worker that is asked for a library says nothing: soon another one is asked.
 func TestLibraryIsNotOwedForLong(t *testing.T) {
-	d := start(t, nil)
-	d.mute(func(*signal.Register) {})
-	until(t, "the mute worker", func() bool { return len(d.registry.workersView()) == 1 })
-	w := d.register(secret, nil)
-	if read[signal.Accepted](t, w.next(signal.TypeAccepted)).Library {
-		t.Error("both are asked")
-	}
-	w.next(signal.TypeWant)
-	w.say(signal.TypeLibrary, "", "", full(games("pong")))
-	until(t, "the library", func() bool { return d.registry.knows(w.id) && len(d.games()) == 1 })
+	synctest.Test(t, func(t *testing.T) {
+		d := startPiped(t)
+		d.mute(func(*signal.Register) {})
+		until(t, "the mute worker", func() bool { return len(d.registry.workersView()) == 1 })
+		w := d.register(secret, nil)
+		if read[signal.Accepted](t, w.next(signal.TypeAccepted)).Library {
+			t.Error("both are asked")
+		}
+		w.next(signal.TypeWant)
+		w.say(signal.TypeLibrary, "", "", full(games("pong")))
+		until(t, "the library", func() bool { return d.registry.knows(w.id) && len(d.games()) == 1 })
+	})
 }
 
 // What was refused is counted by cause.

@@ -78,13 +78,17 @@ func (r *registry) list(ctx context.Context) (sessions []sessionView, missing []
 // askAll asks all workers the same at once, and waits for all answers, for
 // managePatience in all.
 func (r *registry) askAll(ctx context.Context, t signal.Type, payload any, answer func(*workerLink, signal.Envelope, error)) {
-	ctx, cancel := context.WithTimeout(ctx, managePatience)
+	workers := r.allWorkers()
+	if len(workers) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, workers[0].sock.pace.manage) // that of all
 	defer cancel()
 	var group errgroup.Group
 	group.SetLimit(manageParallel)
-	for _, w := range r.allWorkers() {
+	for _, w := range workers {
 		group.Go(func() error {
-			e, err := w.ask(ctx, t, "", payload, managePatience)
+			e, err := w.ask(ctx, t, "", payload, w.sock.pace.manage)
 			answer(w, e, err)
 			return nil
 		})
@@ -103,7 +107,7 @@ func (r *registry) end(ctx context.Context, what signal.End) error {
 		if err != nil {
 			return err
 		}
-		e, err := w.ask(ctx, signal.TypeEnd, "", what, managePatience)
+		e, err := w.ask(ctx, signal.TypeEnd, "", what, w.sock.pace.manage)
 		return done(e, err)
 	}
 	var mu sync.Mutex
@@ -136,7 +140,7 @@ func (r *registry) endAt(ctx context.Context, worker string, what signal.End) er
 	if err := what.Validate(); err != nil {
 		return signal.Errorf(signal.CodeBadRequest, "%v", err)
 	}
-	e, err := w.ask(ctx, signal.TypeEnd, "", what, managePatience)
+	e, err := w.ask(ctx, signal.TypeEnd, "", what, w.sock.pace.manage)
 	return done(e, err)
 }
 

@@ -62,7 +62,7 @@ func (r *registry) addWorker(w *workerLink, digest string, rooms []signal.Room) 
 	ask := r.libraries.announce(w, digest, time.Now())
 	w.sock.send(encode(signal.TypeAccepted, "", "", signal.Accepted{Library: ask == w, Invites: w.invites}))
 	if ask == w {
-		r.remind()
+		r.remind(w)
 	}
 	if old = r.workers[w.id]; old != nil {
 		r.takeOut(old) // when the new one shares its library already

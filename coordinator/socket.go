@@ -24,9 +24,17 @@ const (
 	lightMessage = 64 << 10 // bytes of one that costs next to nothing
 )
 
-// pace is how often a socket pings, and how long nothing may come of the other
-// side, which answers: two pings and some.
-type pace struct{ ping, patience time.Duration }
+// pace is how often a socket pings, and how long the other side may take.
+type pace struct {
+	ping     time.Duration
+	patience time.Duration // nothing may come for so long: it answers two pings and some
+
+	// Of a worker alone.
+	silent  time.Duration // for which nothing may come for it still to be asked for a place
+	reserve time.Duration // to answer whether it gives one
+	manage  time.Duration // to answer who manages it
+	library time.Duration // to give its library, before another worker is asked
+}
 
 // Close codes of our own (RFC 6455 7.4.2 leaves 4000-4999 to applications).
 const closeReplaced = 4001 // another socket resumed the session
@@ -121,6 +129,9 @@ func (s *socket) hear() error {
 
 // silent is for how long nothing has been heard, a pong least of all.
 func (s *socket) silent(now time.Time) time.Duration { return now.Sub(time.Unix(0, s.heard.Load())) }
+
+// isSilent says whether that is too long to ask it for anything.
+func (s *socket) isSilent(now time.Time) bool { return s.silent(now) >= s.pace.silent }
 
 // send queues a message, which must not change any more. If the queue is full
 // the socket is cut at once. It does not block.

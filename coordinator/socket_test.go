@@ -20,6 +20,21 @@ type pipes struct {
 	done  chan struct{}
 }
 
+func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
+
+// dialer connects to it, whatever the address.
+func (l *pipes) dialer() *websocket.Dialer {
+	return &websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		select {
+		case l.conns <- far:
+			return near, nil
+		case <-l.done:
+			return nil, net.ErrClosed
+		}
+	}}
+}
+
 func (l *pipes) Accept() (net.Conn, error) {
 	select {
 	case c := <-l.conns:
@@ -45,7 +60,7 @@ func rig(t *testing.T, queue int, run func(*socket)) *websocket.Conn {
 // rigUntil is rig with an end.
 func rigUntil(ctx context.Context, t *testing.T, queue int, run func(*socket)) *websocket.Conn {
 	t.Helper()
-	l := &pipes{conns: make(chan net.Conn), done: make(chan struct{})}
+	l := newPipes()
 	dialed := make(chan struct{})
 	server := &http.Server{Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		conn, err := (&websocket.Upgrader{}).Upgrade(rw, r, nil)
@@ -59,12 +74,7 @@ func rigUntil(ctx context.Context, t *testing.T, queue int, run func(*socket)) *
 	})}
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = server.Serve(l) }) // ends with l
-	dialer := websocket.Dialer{NetDialContext: func(context.Context, string, string) (net.Conn, error) {
-		near, far := net.Pipe()
-		l.conns <- far
-		return near, nil
-	}}
-	conn, response, err := dialer.Dial("ws://pipe/", nil)
+	conn, response, err := l.dialer().Dial("ws://pipe/", nil)
 	close(dialed)
 	if err != nil {
 		t.Fatal(err)

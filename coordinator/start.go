@@ -81,7 +81,7 @@ func mayPass(err error) bool {
 // reserve asks a worker for a place. If there is no grant the ticket is taken
 // back, as the worker may have given one that did not come in time.
 func (c *Coordinator) reserve(ctx context.Context, w *workerLink, t *ticket) (signal.Reserved, error) {
-	e, err := w.ask(ctx, signal.TypeReserve, "", signal.Reserve{Ticket: t.id, Game: t.game, Since: t.since}, reservePatience)
+	e, err := w.ask(ctx, signal.TypeReserve, "", signal.Reserve{Ticket: t.id, Game: t.game, Since: t.since}, w.sock.pace.reserve)
 	var held signal.Reserved
 	if err == nil {
 		held, err = signal.Read[signal.Reserved](e)

@@ -54,7 +54,7 @@ func (r *registry) workersView() []workerView {
 	for _, w := range r.workers {
 		view := workerView{
 			ID: w.id, Name: w.name, Zone: w.zone, Probe: w.probe, Load: w.said(), Rooms: len(w.rooms), Since: w.since,
-			Silent: w.sock.silent(now) >= silentAfter,
+			Silent: w.sock.isSilent(now),
 		}
 		if w.library != nil {
 			view.Games = len(w.library.games)
@@ -125,7 +125,7 @@ func (r *registry) totals() totals {
 	for w := range maps.Values(r.workers) {
 		load := w.said()
 		t.Sessions, t.Places, t.Free = t.Sessions+load.Sessions, t.Places+load.Places, t.Free+load.Free
-		if w.sock.silent(now) >= silentAfter {
+		if w.sock.isSilent(now) {
 			load.State = stateSilent
 		}
 		t.Workers[load.State]++

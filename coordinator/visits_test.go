@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -68,37 +69,38 @@ func (discard) WriteHeader(int)                {}
 
 // What no handler of ours hears of is counted all the same.
 func TestMalformedRequests(t *testing.T) {
-	d := start(t, nil)
-	want := maps.Clone(d.stats.refusals())
-	for _, test := range []struct {
-		request, cause string
-		status         int
-	}{
-		{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "bad-request", 400},
-		{"GET / HTTP/1.1\r\n\r\n", "bad-request", 400},
-		{"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", "bad-request", 400},
-		{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 2*maxHeader) + "\r\n\r\n", "bad-request", 431},
-		{"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "method", 405},
-		{"PUT /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "method", 405},
-		{"CONNECT evil:80 HTTP/1.1\r\nHost: evil:80\r\nConnection: close\r\n\r\n", "path", 404},
-	} {
-		conn, err := net.Dial("tcp", d.Addr().String())
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		d := startPiped(t)
+		want := maps.Clone(d.stats.refusals())
+		for _, test := range []struct {
+			request, cause string
+			status         int
+		}{
+			{"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", "bad-request", 400},
+			{"GET / HTTP/1.1\r\n\r\n", "bad-request", 400},
+			{"GET /\x00 HTTP/1.1\r\nHost: a\r\n\r\n", "bad-request", 400},
+			{"GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 2*maxHeader) + "\r\n\r\n", "bad-request", 431},
+			{"TRACE / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "method", 405},
+			{"PUT /ws HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "method", 405},
+			{"CONNECT evil:80 HTTP/1.1\r\nHost: evil:80\r\nConnection: close\r\n\r\n", "path", 404},
+		} {
+			conn, err := d.dialer.NetDialContext(t.Context(), "", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var sent sync.WaitGroup
+			sent.Go(func() { _, _ = conn.Write([]byte(test.request)) }) // not all of it may be read
+			buf := make([]byte, 64)
+			n, _ := conn.Read(buf)
+			if !strings.HasPrefix(string(buf[:n]), fmt.Sprintf("HTTP/1.1 %d ", test.status)) {
+				t.Errorf("%.40q: %q", test.request, buf[:n])
+			}
+			_ = conn.Close()
+			sent.Wait()
+			want[test.cause]++
+			until(t, "the count of "+test.cause, func() bool { return maps.Equal(d.stats.refusals(), want) })
 		}
-		if _, err := conn.Write([]byte(test.request)); err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetReadDeadline(time.Now().Add(patient))
-		buf := make([]byte, 64)
-		n, _ := conn.Read(buf)
-		if !strings.HasPrefix(string(buf[:n]), fmt.Sprintf("HTTP/1.1 %d ", test.status)) {
-			t.Errorf("%.40q: %q", test.request, buf[:n])
-		}
-		_ = conn.Close()
-		want[test.cause]++
-		until(t, "the count of "+test.cause, func() bool { return maps.Equal(d.stats.refusals(), want) })
-	}
+	})
 }
 
 // Who reads too slowly is cut and counted; whose connection fails is not.

@@ -55,13 +55,13 @@ func (c *Coordinator) newWorkerLink(reg signal.Register, sock *socket) *workerLi
 // all. The registry's mutex is held.
 func (w *workerLink) standing(now time.Time) (s standing, healthy bool) {
 	load := w.loadNow(now)
-	healthy = load.State == signal.StateReady && w.sock.silent(now) < silentAfter
+	healthy = load.State == signal.StateReady && !w.sock.isSilent(now)
 	return standing{zone: w.zone, places: load.Places, free: load.Free, rooms: len(w.rooms)}, healthy
 }
 
 // healthy says whether the worker may be asked for a place.
 func (w *workerLink) healthy(now time.Time) bool {
-	return w.loadNow(now).State == signal.StateReady && w.sock.silent(now) < silentAfter
+	return w.loadNow(now).State == signal.StateReady && !w.sock.isSilent(now)
 }
 
 // serveWorker is /ws/worker.

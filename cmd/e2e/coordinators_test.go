@@ -29,14 +29,14 @@ func fleet(t *testing.T, o FleetOptions) *Fleet {
 	return f
 }
 
-// stopwatch says how long after begin something was so, and fails if that is
+// stopwatch says how long after begin something was so, and fails if that is far
 // over the limit.
 func stopwatch(t *testing.T, p *Page, begin time.Time, what, js string, limit time.Duration) {
 	t.Helper()
-	until(t, p, js, limit)
+	until(t, p, js, slack*limit)
 	took := time.Since(begin)
 	t.Logf("%s after %d ms", what, took.Milliseconds())
-	if took > limit {
+	if took > slack*limit {
 		t.Errorf("%s after %s, want at most %s", what, took, limit)
 	}
 }
@@ -47,11 +47,7 @@ func notDisturbed(t *testing.T, p *Page, since float64) {
 	if n := eval[float64](t, p, "probe.pcs.length"); n != 1 {
 		t.Errorf("%v peer connections, want the same one", n)
 	}
-	gap := longestGap(t, p, since)
-	t.Logf("longest time without a new picture: %.0f ms", gap)
-	if gap > 2000 { // the machine may be busy; a game that hung on a coordinator would stand for good
-		t.Errorf("the picture stood still for %.0f ms", gap)
-	}
+	calm(t, p, since)
 }
 
 const (

@@ -20,7 +20,7 @@ import (
 const (
 	fleetSecret     = "a-secret-for-the-tests-of-32-bytes" // of StartFleet
 	wordOfOperators = "an-operator's-word"
-	patience        = 10 * time.Second // for what should be there at once
+	patience        = 30 * time.Second // for what should be there at once
 )
 
 // siege is an installation that is attacked while a game is played on it.
@@ -55,9 +55,7 @@ func TestHostileDoor(t *testing.T) {
 	t.Run("lies of a worker", s.lies)
 	t.Run("slow clients", func(t *testing.T) { slow(t) })
 
-	if n, gap := eval[float64](t, s.page, "probe.pcs.length"), longestGap(t, s.page, since); n != 1 || gap > 1000 {
-		t.Errorf("%v connections; the picture stood still for %.0f ms", n, gap)
-	}
+	notDisturbed(t, s.page, since)
 	hold(t, s.page, "KeyZ", presses, rests)
 	for i, c := range f.Coordinators {
 		after := usage(t, c)
@@ -69,7 +67,7 @@ func TestHostileDoor(t *testing.T) {
 	s.page.Close()
 	for _, m := range append(f.Coordinators[:2:2], f.Workers...) {
 		begin := time.Now()
-		if err := m.Stop(); err != nil || time.Since(begin) > 8*time.Second {
+		if err := m.Stop(); err != nil || time.Since(begin) > slack*8*time.Second {
 			t.Errorf("%s ended after %s: %v", m.Name, time.Since(begin), err)
 		}
 	}

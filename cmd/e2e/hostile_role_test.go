@@ -259,7 +259,7 @@ func (s *siege) slowClients(t *testing.T) (wait func(t *testing.T)) {
 	}
 	silent, _ := challenged(t, m, "/ws/worker")
 	all.Go(func() {
-		_ = silent.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = silent.SetReadDeadline(time.Now().Add(patience))
 		if _, _, err := silent.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
 			t.Errorf("a worker that answers pings and proves nothing: %v", err)
 		}
@@ -284,13 +284,13 @@ func dribble(t *testing.T, conn net.Conn, begin string) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		_ = conn.SetReadDeadline(began.Add(45 * time.Second))
+		_ = conn.SetReadDeadline(began.Add(slack * 40 * time.Second))
 		_, _ = io.Copy(io.Discard, conn)
 	}()
 	for {
 		select {
 		case <-ended:
-			if time.Since(began) > 40*time.Second {
+			if time.Since(began) >= slack*40*time.Second {
 				t.Errorf("%.20q: it was let go on for %s", begin, time.Since(began))
 			}
 			return

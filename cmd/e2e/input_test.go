@@ -50,7 +50,7 @@ func openCard(t *testing.T, url string) *Page {
 // shows waits until the picture's watermark has exactly these buttons of player 1.
 func shows(t *testing.T, p *Page, buttons int, what string) {
 	t.Helper()
-	if err := p.Until(fmt.Sprintf("card.held() === %d", buttons), 3*time.Second); err != nil {
+	if err := p.Until(fmt.Sprintf("card.held() === %d", buttons), patient); err != nil {
 		t.Fatalf("%s: the machine saw %#x, want %#x (%v)", what, eval[float64](t, p, "card.held() ?? -1"), buttons, err)
 	}
 }
@@ -106,7 +106,7 @@ func everyAxis(t *testing.T, p *Page) {
 			// A column in the middle of the bar is white, and chroma blurs a little.
 			want := fmt.Sprintf("card.read()?.rows[0].axes.every((v, i) => Math.abs(v - %v[i]) <= 2)",
 				strings.ReplaceAll(fmt.Sprint(drawn), " ", ","))
-			if err := p.Until(want, 3*time.Second); err != nil {
+			if err := p.Until(want, patient); err != nil {
 				t.Errorf("axis %d at %d: the machine saw %v, want %v", axis, value, eval[[]int](t, p, "card.read().rows[0].axes"), drawn)
 			}
 			eval[bool](t, p, "card.push(0, 0, 0, 0)")

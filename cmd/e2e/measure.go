@@ -50,7 +50,7 @@ func (p *Page) Watch(window time.Duration) (Flow, error) {
 
 // AwaitFlow returns when picture and sound have been flowing for some seconds.
 func (p *Page) AwaitFlow() error {
-	return p.Until("probe.counters().then((c) => c.audio > 200 && c.decoded > 120)", 20*time.Second)
+	return p.Until("probe.counters().then((c) => c.audio > 200 && c.decoded > 120)", time.Minute)
 }
 
 // FPS is the rate that the page was told of its core.
@@ -106,10 +106,10 @@ func (p *Page) Hurt(core int, signal syscall.Signal) (float64, error) {
 		return 0, fmt.Errorf("signal the core process: %w", err)
 	}
 	// The process is gone when its successor has sent pictures for a while.
-	if err := await(func() bool { return syscall.Kill(core, 0) != nil }, 10*time.Second); err != nil {
+	if err := await(func() bool { return syscall.Kill(core, 0) != nil }, 30*time.Second); err != nil {
 		return 0, fmt.Errorf("core process %d still runs: %w", core, err)
 	}
-	if err := p.Until(fmt.Sprintf("probe.frames.filter((f) => f.now > %f && performance.now() - f.now < 700).length > 20", from), 10*time.Second); err != nil {
+	if err := p.Until(fmt.Sprintf("probe.frames.filter((f) => f.now > %f && performance.now() - f.now < 700).length > 20", from), 30*time.Second); err != nil {
 		return 0, err
 	}
 	return p.LongestGap(from)

@@ -108,10 +108,8 @@ func TestLeave(t *testing.T) {
 	until(t, p, fmt.Sprintf("cloudretro.state === 'playing' && cloudretro.room === %q && cloudretro.player === 1", room), 10*time.Second)
 	stroke(t, p, "Escape", "Escape")
 	until(t, p, "cloudretro.state === 'menu'", 3*time.Second)
-	for deadline := time.Now().Add(10 * time.Second); len(s.Cores()) > 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("core processes %v long after everybody left", s.Cores())
-		}
+	if err := await(func() bool { return len(s.Cores()) == 0 }, patient); err != nil {
+		t.Fatalf("core processes %v long after everybody left", s.Cores())
 	}
 	eval[bool](t, p, fmt.Sprintf("(setTimeout(() => location.assign('/room/%s')), true)", room))
 	until(t, p, "window.cloudretro?.state === 'error'", 10*time.Second)

@@ -35,12 +35,7 @@ func TestRates(t *testing.T) {
 			if err := p.AwaitFlow(); err != nil {
 				t.Fatal(err)
 			}
-			flow, err := p.Watch(10 * time.Second)
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkRate(t, "pictures", flow.Pictures, tc.fps*flow.Seconds)
-			checkRate(t, "sound packets", flow.Packets, 100*flow.Seconds)
+			checkFlow(t, p, 10*time.Second, tc.fps)
 			checkBeat(t, p, tc.fps)
 			c, err := p.Counters()
 			if err != nil || c.Width != 2*tc.native[0] || c.Height != 2*tc.native[1] {
@@ -50,13 +45,28 @@ func TestRates(t *testing.T) {
 	}
 }
 
-// checkRate allows for pictures that a busy machine drops, and hardly any too many.
-func checkRate(t *testing.T, what string, got, want float64) {
+// checkFlow watches a page until pictures and sound have come at their rates for a
+// while. A busy machine may stop all of us in one while, and in the next.
+func checkFlow(t *testing.T, p *Page, window time.Duration, fps float64) {
+	t.Helper()
+	for range 5 {
+		flow, err := p.Watch(window)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pictures, sound := isRate(t, "pictures", flow.Pictures, fps*flow.Seconds), isRate(t, "sound packets", flow.Packets, 100*flow.Seconds)
+		if pictures && sound {
+			return
+		}
+	}
+	t.Error("pictures and sound never come at their rates")
+}
+
+// isRate allows for pictures that a busy machine drops, and hardly any too many.
+func isRate(t *testing.T, what string, got, want float64) bool {
 	t.Helper()
 	t.Logf("%s: %.0f, expected %.2f (%+.3f %%)", what, got, want, 100*(got-want)/want)
-	if got < 0.8*want || got > 1.01*want+2 {
-		t.Errorf("%s: %.0f, want about %.2f", what, got, want)
-	}
+	return got >= 0.8*want && got <= 1.01*want+2
 }
 
 // checkBeat compares the RTP time of every shown frame with the rate, to the tick.
@@ -130,11 +140,7 @@ func TestFourRooms(t *testing.T) {
 		pages = append(pages, open(t, s.URL+"/play/"+id))
 	}
 	for _, p := range pages {
-		flow, err := p.Watch(5 * time.Second)
-		if err != nil {
-			t.Fatal(err)
-		}
-		checkRate(t, "pictures", flow.Pictures, 60*flow.Seconds)
+		checkFlow(t, p, 5*time.Second, 60)
 		checkBeat(t, p, 60)
 	}
 }

@@ -46,9 +46,7 @@ func TestSocketLost(t *testing.T) {
 	}
 	until(t, p, "window.cloudretro.state === 'playing'", 15*time.Second)
 	hold(t, p, "KeyZ", "probe.mean() > 215", "probe.mean() < 180")
-	if gap := longestGap(t, p, start); gap > 1000 {
-		t.Errorf("the picture stood still for %.0f ms while the coordinator was away", gap)
-	}
+	calm(t, p, start)
 	if n := eval[float64](t, p, "probe.pcs.length"); n != 1 {
 		t.Errorf("%v peer connections, want the same one", n)
 	}

@@ -25,7 +25,7 @@ func TestSound(t *testing.T) {
 	}
 	eval[bool](t, p, "card.listen()")
 	// A busy machine may starve the browser for a moment; a fault of ours comes again and again.
-	if err := p.Until("card.clean(0.05) >= 5", 40*time.Second); err != nil {
+	if err := p.Until("card.clean(0.05) >= 5", 2*time.Minute); err != nil {
 		t.Errorf("never 5 s without a click: %v; steps as shares of the level: %v", err,
 			eval[[]float64](t, p, "card.sound.windows.flatMap((w) => w.channels.map((c) => c.click))"))
 	}

@@ -13,7 +13,7 @@ import (
 // pointer clicks an element as a hand would: it must be there, and nothing over it.
 func pointer(t *testing.T, p *Page, selector string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, patient)
 	defer cancel()
 	if err := chromedp.Do(ctx, chromedp.Click(chromedp.CSS(selector))); err != nil {
 		t.Fatalf("click %s: %v", selector, err)

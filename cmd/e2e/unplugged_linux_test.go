@@ -74,12 +74,12 @@ func TestBesideCoordinator(t *testing.T) {
 	rooms := func(n int) func() bool {
 		return func() bool { return strings.Contains(m.Metrics(), fmt.Sprintf("cloudretro_coordinator_rooms %d\n", n)) }
 	}
-	if err := await(rooms(1), 5*time.Second); err != nil {
+	if err := await(rooms(1), patient); err != nil {
 		t.Fatalf("the room is not known: %v\n%s", err, m.Metrics())
 	}
 	sh(t, "ip -n "+far+" link set eth0 down")
 	begin := time.Now()
-	if err := await(rooms(0), 10*time.Second); err != nil {
+	if err := await(rooms(0), patient); err != nil {
 		t.Fatalf("the room of a worker that was unplugged is still known: %v", err)
 	}
 	t.Logf("its rooms were gone after %.1f s", time.Since(begin).Seconds())

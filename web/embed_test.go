@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	maxTotal = 210 << 10 // bytes of the game's page
+	maxTotal = 214 << 10 // bytes of the game's page
 	maxApart = 56 << 10  // bytes of the pages beside it, for signing in and for administration
 	maxLines = 400       // of one file
 )

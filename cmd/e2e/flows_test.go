@@ -15,6 +15,7 @@ type flows struct {
 	front *net.UDPConn
 	mu    sync.Mutex
 	deaf  bool                            // what begins now leads nowhere, for good
+	loses bool                            // what is sent now
 	ways  map[netip.AddrPort]*net.UDPConn // closed ones are cut
 	ended sync.WaitGroup
 }
@@ -54,6 +55,13 @@ func (f *flows) hear(on bool) {
 	f.deaf = !on
 }
 
+// lose says whether all that clients send from now on is lost.
+func (f *flows) lose(on bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.loses = on
+}
+
 // count is the number of flows so far.
 func (f *flows) count() int {
 	f.mu.Lock()
@@ -74,10 +82,14 @@ func (f *flows) up() {
 	}
 }
 
-// way is the socket of a client, which is made when it is first heard of.
+// way is the socket of a client, which is made when it is first heard of; nil if
+// what it sends is lost.
 func (f *flows) way(from netip.AddrPort) *net.UDPConn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.loses {
+		return nil
+	}
 	if way := f.ways[from]; way != nil {
 		return way
 	}

@@ -72,10 +72,14 @@ func TestGateReachedLate(t *testing.T) {
 // openGate is the UDP listener of a gate that relays to all of this machine.
 func openGate(t *testing.T) netip.AddrPort {
 	t.Helper()
-	g := startGate(t, func(cfg *turn.Config) {
+	return netip.MustParseAddrPort(startOpenGate(t).address[turn.UDP])
+}
+
+func startOpenGate(t *testing.T) *gate {
+	t.Helper()
+	return startGate(t, func(cfg *turn.Config) {
 		cfg.Peers = []turn.Peer{{Prefix: netip.MustParsePrefix("127.0.0.1/32")}}
 	})
-	return netip.MustParseAddrPort(g.address[turn.UDP])
 }
 
 // TestFlowCut ends the UDP flow between a page and its gate in the middle of a

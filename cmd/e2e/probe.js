@@ -3,8 +3,11 @@
   const probe = { pcs: [], frames: [], channels: {}, started: performance.now() };
   const Native = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Native {
-    constructor(...args) { super(...args); probe.pcs.push(this); follow(this); }
-    createDataChannel(label, init) { return (probe.channels[label] = super.createDataChannel(label, init)); }
+    // One without input carries no game: it only asks whether relays answer.
+    createDataChannel(label, init) {
+      if (label === 'input') { probe.pcs.push(this); follow(this); }
+      return (probe.channels[label] = super.createDataChannel(label, init));
+    }
   };
   window.probe = probe;
 

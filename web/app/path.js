@@ -1,6 +1,7 @@
 // The path of a game's pictures, sound and input: whether it stands, and what is
 // done when it does not.
 
+import { Detour } from './detour.js';
 import { Repair } from './repair.js';
 import { Silence } from './silence.js';
 
@@ -12,6 +13,7 @@ export class Path {
   #on;
   #repair;
   #silence;
+  #detour;
   #media = false;
   #had = false;
 
@@ -37,6 +39,11 @@ export class Path {
       pulse: () => on.peer()?.pulse,
       ask: () => on.ask(),
       change: (silent) => this.#flow(!silent),
+    } });
+    this.#detour = new Detour({ clock, on: {
+      peer: () => on.peer(),
+      servers: () => this.servers,
+      move: async (peer, servers) => this.#media && on.peer() === peer && this.#repair.move(peer, servers),
     } });
   }
 
@@ -81,14 +88,17 @@ export class Path {
   close() {
     this.#repair.end();
     this.#silence.stop();
+    this.#detour.stop();
   }
 
   #flow(media) {
     const first = media && !this.#had;
     this.#media = media;
     this.#had ||= media;
-    if (media) this.#repair.end();
-    else this.#repair.begin(0);
+    if (media) {
+      this.#repair.end();
+      this.#detour.look();
+    } else this.#repair.begin(0);
     this.#on.change(first);
   }
 }

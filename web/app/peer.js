@@ -1,5 +1,7 @@
 // The PeerConnection: what flows between this page and a worker.
 
+import { pick } from './stats.js';
+
 const CHANNELS = Object.freeze({
   input: { negotiated: true, id: 0, ordered: false, maxRetransmits: 0 },
   control: { negotiated: true, id: 1, ordered: true },
@@ -43,6 +45,8 @@ export class Peer {
   #video;
   #audio;
   #relay;
+  #make;
+  #quick = false; // the browser knows a relay over UDP
   #local = null; // settles when the last offer is in force
   #early = []; // candidates that came before the answer
   #answered = false;
@@ -58,13 +62,16 @@ export class Peer {
   constructor({ relay = false, on, make = (config) => new RTCPeerConnection(config) }) {
     this.#on = on;
     this.#relay = relay;
+    this.#make = make;
     this.#pc = make(this.#config([]));
     this.#video = this.#pc.addTransceiver('video', { direction: 'recvonly' }).receiver;
     this.#audio = this.#pc.addTransceiver('audio', { direction: 'recvonly' }).receiver;
     noDelay(this.#video);
     this.#channels();
-    this.#pc.onicecandidate = ({ candidate }) =>
+    this.#pc.onicecandidate = ({ candidate }) => {
+      this.#quick ||= candidate?.relayProtocol === 'udp';
       on.candidate(candidate ? candidate.toJSON() : { candidate: '' });
+    };
     this.#pc.onconnectionstatechange = () => on.state(this.#pc.connectionState);
     this.#offer = this.#pc.createOffer();
     this.#offer.catch(() => {}); // reported by offer()
@@ -135,6 +142,36 @@ export class Peer {
     }
   }
 
+  /**
+   * Whether the path is a relay over TCP or TLS, when all are known that there are;
+   * with one over UDP among them browsers go over to that by themselves.
+   */
+  async detour(settled = false) {
+    const pc = this.#pc;
+    while (pc.iceGatheringState !== 'complete' && pc.connectionState !== 'closed') {
+      await new Promise((done) => { pc.addEventListener('icegatheringstatechange', done, { once: true }); });
+    }
+    const over = pick(await pc.getStats()).local?.relayProtocol;
+    return ['tcp', 'tls'].includes(over) && (settled || !this.#quick);
+  }
+
+  /** Whether a relay of these answers: a connection of its own asks. */
+  async reaches(iceServers) {
+    const pc = this.#make({ iceServers, iceTransportPolicy: 'relay' });
+    try {
+      const found = new Promise((done) => {
+        pc.onicecandidate = ({ candidate }) => (!candidate || candidate.candidate) && done(Boolean(candidate));
+      });
+      pc.createDataChannel('');
+      await pc.setLocalDescription(await pc.createOffer());
+      return await found;
+    } catch {
+      return false;
+    } finally {
+      pc.close();
+    }
+  }
+
   /** Sends a datagram of input, or drops it. */
   sendInput(bytes) {
     const channel = this.#input;
@@ -185,6 +222,7 @@ export class Peer {
   }
 
   #describe(sdp) {
+    this.#quick = false;
     const wish = roundTrips(stereo(sdp));
     this.#local = this.#pc.setLocalDescription({ type: 'offer', sdp: wish })
       .catch(() => this.#pc.setLocalDescription({ type: 'offer', sdp }));

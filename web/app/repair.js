@@ -89,6 +89,29 @@ export class Repair {
     this.#timer = null;
   }
 
+  /**
+   * Looks for a path over these servers alone, while the one that there is carries on.
+   * @returns {Promise<boolean>} whether the worker does the same
+   */
+  async move(peer, servers) {
+    try {
+      await this.#restart(peer, servers);
+      return true;
+    } catch {
+      return false; // the path is left to itself
+    }
+  }
+
+  async #restart(peer, servers) {
+    this.#spent = true;
+    const offer = ++this.#newest;
+    peer.configure(servers);
+    const sdp = await peer.restart();
+    const { data } = await this.#signal.request('offer', { sdp }, OFFER_TIMEOUT);
+    // Also if the old path is back meanwhile: the worker has left it.
+    if (offer === this.#newest) await peer.answer(data.sdp);
+  }
+
   async #repair() {
     const peer = this.#on.peer();
     if (!peer) return;
@@ -102,12 +125,7 @@ export class Repair {
     try {
       await this.#refresh();
       if (this.#on.peer() !== peer) return;
-      this.#spent = true;
-      const offer = ++this.#newest;
-      const sdp = await peer.restart();
-      const { data } = await this.#signal.request('offer', { sdp }, OFFER_TIMEOUT);
-      // Also if the old path is back meanwhile: the worker has left it.
-      if (offer === this.#newest) await peer.answer(data.sdp);
+      await this.#restart(peer, this.#servers);
     } catch (error) {
       if (!this.#on.peer()) return;
       if (['not-found', 'denied'].includes(error.code)) this.#on.gone(error.message);
@@ -123,7 +141,6 @@ export class Repair {
     try {
       const { data } = await this.#signal.request('servers', undefined, SERVERS_TIMEOUT);
       this.servers = data.iceServers;
-      this.#on.peer()?.configure(this.#servers);
     } catch (error) {
       if (['lost', 'timeout'].includes(error.code)) throw error; // else it is a server that has none to give
     }

@@ -92,6 +92,10 @@ export class FakePeer {
   restarts = 0;
   reached = false;
   silent = false;
+  over = 'udp'; // how its relay is reached
+  knows = false; // a relay over UDP, too
+  open = false; // UDP leads to a gate
+  asked = []; // servers that were looked for
   #beats = 0;
 
   constructor({ relay, on }) {
@@ -109,6 +113,8 @@ export class FakePeer {
   async answer(sdp) { this.answers.push(sdp); }
   candidate(c) { this.candidates.push(c); }
   configure(servers) { this.servers = servers; }
+  async detour(settled) { return this.over !== 'udp' && (Boolean(settled) || !this.knows); }
+  async reaches(servers) { this.asked.push(servers); return this.open; }
   sendControl(m) { this.control.push(m); return true; }
   close() { this.closed = true; }
 }

@@ -176,6 +176,7 @@ func (i *installation) rolloutWhilePlaying(t *testing.T, b *Browser, url string,
 	if got := eval[string](t, friend, "cloudretro.room"); got != room {
 		t.Errorf("the friend is in room %s, want %s", got, room)
 	}
+	overUDP(t, friend)
 	plays(t, friend)
 	friend.Close()
 	linger(t, pages[0], settled)
@@ -183,6 +184,7 @@ func (i *installation) rolloutWhilePlaying(t *testing.T, b *Browser, url string,
 		plays(t, p)
 		until(t, p, "cloudretro.socket === 'ready' && cloudretro.state === 'playing'", 30*time.Second)
 		notDisturbed(t, p, since[n])
+		overUDP(t, p)
 		p.Close()
 	}
 	t.Logf("old pods were gone %.1f s after the last player", i.ended(t, 3*time.Minute, append(workers, gates...)).Seconds())

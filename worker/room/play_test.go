@@ -3,6 +3,7 @@ package room
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 	"github.com/cloudretro/cloudretro/media"
+	"github.com/cloudretro/cloudretro/worker/engine"
 	"github.com/cloudretro/cloudretro/worker/peer"
 	"github.com/cloudretro/cloudretro/worker/peer/input"
 	"github.com/cloudretro/cloudretro/worker/peer/peertest"
@@ -67,12 +69,6 @@ func TestPlay(t *testing.T) {
 	second.AskKeyFrame()
 	for !peertest.Wait(t, "a key frame after PLI", second.Pictures).Key {
 	}
-	keys := e.Keys()
-	for i := 1; i < len(keys); i++ {
-		if d := keys[i].Sub(keys[i-1]); d < keySpacing {
-			t.Errorf("key frames asked %v apart", d)
-		}
-	}
 	peertest.Wait(t, "the channel", second.Open)
 	d := input.Datagram{Seq: 1, N: 1}
 	d.States[0].Buttons = 256
@@ -80,10 +76,7 @@ func TestPlay(t *testing.T) {
 		if err := second.Input.Send(d.Append(nil)); err != nil {
 			t.Fatal(err)
 		}
-		if p := e.Pads(); len(p) > 0 {
-			if p[0].Port != 1 || p[0].Pad.Buttons != 256 {
-				t.Errorf("pad %+v", p[0])
-			}
+		if slices.Contains(e.Pads(), roomtest.Press{Port: 1, Pad: engine.Pad{Buttons: 256}}) {
 			break
 		}
 		if time.Since(sent) > peertest.Patience {

@@ -75,7 +75,6 @@ func TestInput(t *testing.T) {
 	ctx := browser(t, 1280, 800)
 	run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
 	until(ctx, t, playing)
-	wait(t, "an input channel", func() bool { return f.buttons() == 0 })
 	run(ctx, t, key(input.DispatchKeyEventTypeRawKeyDown, "KeyZ", 'Z'))
 	wait(t, "A is held", func() bool { return f.buttons() == 1<<8 })
 	run(ctx, t, key(input.DispatchKeyEventTypeRawKeyDown, "ArrowUp", 38))

@@ -82,7 +82,6 @@ func TestTogetherByKeys(t *testing.T) {
 	ctx := browser(t, 1280, 800)
 	run(ctx, t, chromedp.Navigate(f.URL+"/play/quad"))
 	until(ctx, t, playing+` && cloudretro.host`)
-	wait(t, "an input channel", func() bool { return f.buttons() == 0 })
 	does(ctx, t, `document.querySelector('[aria-label="Share the room"]').focus()`)
 	run(ctx, t, press("Enter", 13))
 	until(ctx, t, `document.activeElement.matches('.together')`)

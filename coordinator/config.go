@@ -64,6 +64,9 @@ type Config struct {
 	// DrainGrace is how long Run goes on as before when it is told to end: load
 	// balancers learn late that nobody should be sent here any more.
 	DrainGrace time.Duration
+	// Starting says that workers start when this coordinator does, as in a cluster:
+	// who comes before the first of them waits in line, for a minute at most.
+	Starting bool
 	// AccessLog has every request logged, without what must stay secret.
 	AccessLog bool
 	// Logger receives what happens; nil means silence.

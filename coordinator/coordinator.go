@@ -86,6 +86,9 @@ func New(cfg Config) (*Coordinator, error) {
 	}
 	stats := newStats()
 	registry := newRegistry()
+	if cfg.Starting {
+		registry.emptied = time.Now()
+	}
 	c := &Coordinator{
 		cfg: cfg, id: signal.NewID(), log: cfg.Logger, source: source,
 		registry: registry, strangers: newStrangers(maxStrangers, maxStrangerEach), stats: stats,

@@ -181,6 +181,62 @@ func TestStartBetweenWorkers(t *testing.T) {
 	other.refused("3", signal.CodeNoWorker)
 }
 
+// TestBeforeTheFirstWorker: where workers start with the coordinator, who is there
+// before them waits in line; elsewhere they are told at once that there is none.
+func TestBeforeTheFirstWorker(t *testing.T) {
+	d := start(t, func(c *Config) { c.Starting = true })
+	p := d.page()
+	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong"})
+	if q := p.queued("1"); q.Position != 1 {
+		t.Errorf("told %+v", q)
+	}
+	w := d.worker(nil)
+	ticket := w.stands().Ticket
+	w.say(signal.TypeReserved, ticket, "", signal.Reserved{Ticket: ticket, Seconds: 20})
+	p.next(signal.TypeGranted)
+
+	p = start(t, nil).page()
+	p.say(signal.TypeStart, "1", "", signal.Start{Game: "pong"})
+	p.refused("1", signal.CodeNoWorker)
+}
+
+// TestPatience: for the first worker of all, or the next after the last, a player
+// waits for longer than for a game that the workers that are here have not.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, tt := range map[string]struct {
+			worker, emptied bool
+			patience        time.Duration
+		}{
+			"none is expected": {false, false, workerGrace},
+			"some are to come": {false, true, returnTime},
+			"one is there":     {true, true, workerGrace},
+		} {
+			c := bare()
+			if tt.emptied {
+				c.registry.emptied = time.Now()
+			}
+			if tt.worker {
+				c.registry.enroll(link("w", loose(), nil), games("golf"))
+			}
+			begin, page := time.Now(), loose()
+			s := c.sessions.open(page, "", nil)
+			k := c.queue.ticket(s, s.id, signal.Start{Game: "pong"}, begin.UnixMilli(), address{})
+			if err := c.sessions.wait(t.Context(), s, "1", k); err != nil {
+				t.Fatal(err)
+			}
+			c.requests.Wait() // until nobody waits
+			if waited := time.Since(begin); waited < tt.patience || waited > tt.patience+4*sayPeriod {
+				t.Errorf("%s: refused after %s, not %s", name, waited, tt.patience)
+			}
+			page.queue = page.queue[len(page.queue)-1:] // before it the line, and a new token for its place
+			if r := read[signal.Error](t, page.sent(t, signal.TypeError)); r.Code != signal.CodeNoWorker && r.Code != signal.CodeNotFound {
+				t.Errorf("%s: %+v", name, r)
+			}
+		}
+	})
+}
+
 // TestExpects: workers that have come and not yet said what they have will.
 func TestExpects(t *testing.T) {
 	c := shelf()

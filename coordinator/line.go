@@ -217,10 +217,14 @@ func (q *queue) renew(now time.Time) {
 	}
 }
 
-// dismiss tells those who wait for what nobody has offered for a while.
+// dismiss tells those who wait for what nobody has offered for a while: for longer
+// while no worker is here at all, and some are to come.
 func (q *queue) dismiss(now time.Time) {
 	q.mu.Lock()
-	seen, why := map[wish]bool{}, map[wish]error{}
+	seen, why, patience := map[wish]bool{}, map[wish]error{}, workerGrace
+	if q.c.registry.expects(now) {
+		patience = returnTime
+	}
 	for _, t := range q.line {
 		if seen[t.wish] || len(seen) >= maxWishes {
 			continue
@@ -234,7 +238,7 @@ func (q *queue) dismiss(now time.Time) {
 		if q.missing[t.wish].IsZero() {
 			q.missing[t.wish] = now
 		}
-		if now.Sub(q.missing[t.wish]) >= workerGrace {
+		if now.Sub(q.missing[t.wish]) >= patience {
 			why[t.wish] = err
 			delete(q.missing, t.wish)
 		}

@@ -16,8 +16,9 @@ const silentAfter = 5 * time.Second
 // awaitedFor is how long it is remembered that somebody waits for a worker.
 const awaitedFor = time.Minute
 
-// returnTime is how long after the last worker left others are looked for: a
-// rollout, or a restart of the only one, is done by then.
+// returnTime is how long after the last worker left others are looked for, and the
+// first one where workers start with the coordinator: a rollout, or a restart of the
+// only one, is done by then.
 const returnTime = time.Minute
 
 // registry is what the connected workers and gates have said. All methods may
@@ -28,7 +29,7 @@ type registry struct {
 	mu        sync.Mutex
 	workers   map[string]*workerLink // by id
 	coming    map[string]string      // pods of those that are admitted and not here yet, by id
-	emptied   time.Time              // when the last of them left
+	emptied   time.Time              // when the last of them left, or the first was to come
 	rooms     map[string]*workerLink // by the id of a room
 	libraries libraries
 	byZone    *zones
@@ -96,7 +97,8 @@ func (r *registry) removeWorker(w *workerLink) bool {
 }
 
 // expects says whether workers may offer games in a moment, where none does now:
-// they were here just now, or have come and not said what games they have.
+// they were here just now, start with us, or have come and not said what games they
+// have.
 func (r *registry) expects(now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

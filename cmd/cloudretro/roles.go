@@ -19,6 +19,7 @@ func (h *house) addCoordinator() error {
 	cfg := h.doorConfig(h.cfg)
 	cfg.Local = server.HTTPS && (h.roles.worker || h.roles.turn)
 	cfg.Web, cfg.Logger = web.Files(), h.log.With("role", "coordinator")
+	cfg.Starting = h.cluster != nil
 	if h.cluster != nil && h.cfg.Kubernetes.TurnService != "" {
 		cfg.Relays = h.turnService()
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cloudretro/cloudretro/coordinator/cluster"
 	"github.com/cloudretro/cloudretro/coordinator/cluster/clustertest"
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
 // pod makes a pod of a service account, which need not run.
@@ -84,6 +85,9 @@ func TestRealTokens(t *testing.T) {
 			who, err := v.Verify(t.Context(), good)
 			if err != nil || who != (Identity{mine.Name, string(mine.UID)}) {
 				t.Fatalf("%+v, %v", who, err)
+			}
+			if uid := signal.TokenPod(good); uid != who.UID {
+				t.Errorf("the worker reads that it is in pod %q", uid)
 			}
 			for name, tt := range refused {
 				if _, err := v.Verify(t.Context(), tt.token); err == nil || errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), tt.says) {

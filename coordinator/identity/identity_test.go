@@ -14,6 +14,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+
+	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
 func TestClaims(t *testing.T) {
@@ -46,8 +48,11 @@ func TestClaims(t *testing.T) {
 		"a bigger pod's uid":   {func(c *claims) { c.Kubernetes.Pod.UID = strings.Repeat("u", 65) }, "no pod"},
 		"nothing but the name": {func(c *claims) { *c = claims{Claims: jwt.Claims{Subject: c.Subject}} }, "names another"},
 	} {
-		who, err := v.Verify(t.Context(), s.token(t, "one", tt.change))
+		token := s.token(t, "one", tt.change)
+		who, err := v.Verify(t.Context(), token)
 		switch {
+		case tt.says == "" && signal.TokenPod(token) != who.UID:
+			t.Errorf("%s: the worker reads that it is in pod %q", name, signal.TokenPod(token))
 		case tt.says == "" && (err != nil || who != (Identity{"worker-1", "u"})):
 			t.Errorf("%s: %+v, %v", name, who, err)
 		case tt.says != "" && (err == nil || !strings.Contains(err.Error(), tt.says) || errors.Is(err, ErrUnknown) || who != (Identity{}) || len(err.Error()) > 400):

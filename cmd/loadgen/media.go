@@ -15,10 +15,11 @@ import (
 
 // Media of a simulated worker: packets as a game of little motion has them.
 const (
-	frameTime      = time.Second / 30
-	frameSize      = 1100 // bytes, one packet
-	firstPackets   = 5    // that a page waits for
-	gatherPatience = 5 * time.Second
+	frameTime       = time.Second / 30
+	frameSize       = 1100 // bytes, one packet
+	firstPackets    = 5    // that a page waits for
+	gatherPatience  = 5 * time.Second
+	picturePatience = 30 * time.Second // of a page, for the first one
 )
 
 // newPeer makes a connection of either side: addresses of this machine too, no log.
@@ -134,6 +135,7 @@ type watcher struct {
 
 	mu       sync.Mutex
 	accepted time.Time
+	seen     func() // called with the first picture
 	closed   bool
 	early    []signal.Candidate // that came before the answer
 }
@@ -184,7 +186,7 @@ func (w *watcher) receive(track *webrtc.TrackRemote) {
 		return
 	}
 	w.work.Add(1)
-	begin := w.accepted
+	begin, seen := w.accepted, w.seen
 	w.mu.Unlock()
 	defer w.work.Done()
 	buf := make([]byte, 1600)
@@ -194,14 +196,16 @@ func (w *watcher) receive(track *webrtc.TrackRemote) {
 		}
 		if n == firstPackets && track.Kind() == webrtc.RTPCodecTypeVideo {
 			w.tally.picture(time.Since(begin))
+			seen()
 		}
 	}
 }
 
-// accept takes the answer, and candidates that came before it.
-func (w *watcher) accept(sdp string) error {
+// accept takes the answer, and candidates that came before it. It has seen called
+// with the first picture.
+func (w *watcher) accept(sdp string, seen func()) error {
 	w.mu.Lock()
-	w.accepted = time.Now()
+	w.accepted, w.seen = time.Now(), seen
 	early := w.early
 	w.early = nil
 	w.mu.Unlock()

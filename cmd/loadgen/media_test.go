@@ -35,7 +35,7 @@ func TestSenderAndWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if err := w.accept(answer); err != nil {
+	if err := w.accept(answer, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	if w.early != nil {
@@ -67,7 +67,7 @@ func TestBadDescriptions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.accept(bad); err == nil {
+		if err := w.accept(bad, func() {}); err == nil {
 			t.Errorf("%q is taken as an answer", bad)
 		}
 		w.close()

@@ -39,7 +39,7 @@ type Options struct {
 	Browsers int           // that are connected and do nothing
 	Starts   int           // pages that come, start a game, play and leave
 	Rate     float64       // of them, a second; 0 = all are connected first, and start at once
-	Hold     time.Duration // a game lasts so long, half of it more or less; 0 = 2 s
+	Hold     time.Duration // a game lasts so long, half of it more or less, with Media from its first picture on; 0 = 2 s
 	Game     string        // that is started; "" = the one of the simulated workers
 	Media    int           // of the starts, the first so many have picture by pion
 

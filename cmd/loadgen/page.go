@@ -277,14 +277,14 @@ func (p *page) answered(a signal.Answer) error {
 	}
 	p.room = a.Room
 	p.r.tally.answer(time.Since(p.begun), a.Room)
-	if p.watch != nil {
-		if err := p.watch.accept(a.SDP); err != nil {
-			return err
-		}
+	hold := p.r.o.Hold/2 + rand.N(p.r.o.Hold)
+	if p.watch == nil {
+		p.end = time.AfterFunc(hold, p.goodbye)
+		return nil
 	}
-	hold := p.r.o.Hold
-	p.end = time.AfterFunc(hold/2+rand.N(hold), p.goodbye)
-	return nil
+	end := time.AfterFunc(hold+picturePatience, p.goodbye)
+	p.end = end
+	return p.watch.accept(a.SDP, func() { end.Reset(hold) })
 }
 
 // latencies are as a page would have measured them.

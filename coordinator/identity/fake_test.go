@@ -125,10 +125,13 @@ func mint(t testing.TB, key jose.SigningKey, id string, change func(*claims)) st
 	return text
 }
 
-// clock is what a Verifier believes that it is.
-type clock struct{ ahead atomic.Int64 }
+// clock is what a Verifier believes that it is. It stands still.
+type clock struct {
+	began time.Time
+	ahead atomic.Int64
+}
 
-func (c *clock) now() time.Time       { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time       { return c.began.Add(time.Duration(c.ahead.Load())) }
 func (c *clock) pass(d time.Duration) { c.ahead.Add(int64(d)) }
 
 func (s *server) verifier(t testing.TB) (*Verifier, *clock) {
@@ -141,7 +144,7 @@ func (s *server) verifier(t testing.TB) (*Verifier, *clock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clock{}
+	c := &clock{began: time.Now()}
 	v.now = c.now
 	return v, c
 }

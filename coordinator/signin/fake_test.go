@@ -97,7 +97,7 @@ func newBrowser(t *testing.T, base string) *browser {
 	}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &browser{t, &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second}, base}
+	return &browser{t, &http.Client{Jar: jar, Transport: transport, Timeout: 2 * time.Minute}, base}
 }
 
 func (s *site) browser() *browser { return newBrowser(s.t, s.server.URL) }

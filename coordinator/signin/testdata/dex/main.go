@@ -52,7 +52,7 @@ func run(address, redirect string) error {
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
 	go func() {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		_ = s.Close()

@@ -52,7 +52,7 @@ func awaitText(t *testing.T, address, path, text string) {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	got := ""
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		response, err := client.Get("http://" + address + path)
 		if err != nil {
 			got = err.Error()
@@ -91,9 +91,7 @@ func TestGateDrainsAndReloads(t *testing.T) {
 	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(p.log(), "configuration taken") && time.Now().Before(end); {
-		time.Sleep(5 * time.Millisecond)
-	}
+	eventually(t, "the new configuration", func() bool { return strings.Contains(p.log(), "configuration taken") })
 	second, err := turnClient(t, address, "user-1", "pass-2").Allocate()
 	if err != nil {
 		t.Fatalf("the new password: %v\n%s", err, p.log())

@@ -287,7 +287,7 @@ func (w greetingWriter) Write(b []byte) (int, error) {
 // awaitGames asks until the worker has joined and the test card is listed.
 func awaitGames(t *testing.T, client *http.Client, page string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -69,6 +70,27 @@ func TestStatusesSettle(t *testing.T) {
 	for _, c := range status.Conditions {
 		if c.ObservedGeneration != r.Gateways[0].Generation || !c.LastTransitionTime.Time.Equal(settings().Now) {
 			t.Errorf("%+v", c)
+		}
+	}
+}
+
+// Where the addresses of a Gateway are to come from is said by the type of its
+// Service.
+func TestGatewayWithoutAddresses(t *testing.T) {
+	for kind, want := range map[string]string{
+		"LoadBalancer": "annotate the Gateway with cloudretro.dev/service-type: NodePort",
+		"NodePort":     "the nodes that turn pods run on",
+		"ClusterIP":    "within the cluster alone",
+	} {
+		r := snapshot(t, classOf(""), gatewayOf(", annotations: {cloudretro.dev/service-type: "+kind+"}", "", oneUDP))
+		r.NodeAddresses = nil
+		for play(&r, Translate(r, settings()), "") {
+			continue
+		}
+		g := gatewayNamed(t, r, "g")
+		expect(t, kind, g.Status.Conditions, "Accepted=True Accepted", "Programmed=False AddressNotAssigned")
+		if message := apimeta.FindStatusCondition(g.Status.Conditions, "Programmed").Message; !strings.Contains(message, want) {
+			t.Errorf("%s: %q, want %q", kind, message, want)
 		}
 	}
 }

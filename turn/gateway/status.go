@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
@@ -98,7 +99,7 @@ func (d *door) programmed(accepted verdict, listeners int) verdict {
 	case d.service == nil:
 		return bad(kind, gatewayv1.GatewayReasonPending, fmt.Sprintf("Service %s is not made yet", d.serviceName))
 	case len(d.addresses) == 0:
-		return bad(kind, gatewayv1.GatewayReasonAddressNotAssigned, fmt.Sprintf("Service %s of type %s has no address yet; without a load balancer, annotate the Gateway with %s/service-type: NodePort", d.serviceName, d.service.Spec.Type, Group))
+		return bad(kind, gatewayv1.GatewayReasonAddressNotAssigned, fmt.Sprintf("Service %s of type %s has no address yet; %s", d.serviceName, d.service.Spec.Type, d.awaits()))
 	case listeners == 0:
 		return bad(kind, gatewayv1.GatewayReasonPending, "no listener is programmed; their conditions say why")
 	}
@@ -108,6 +109,17 @@ func (d *door) programmed(accepted verdict, listeners int) verdict {
 		}
 	}
 	return good(kind, gatewayv1.GatewayReasonProgrammed, "the turn pods serve the Gateway at its addresses")
+}
+
+// awaits says where addresses come from.
+func (d *door) awaits() string {
+	switch d.service.Spec.Type {
+	case corev1.ServiceTypeNodePort:
+		return "they are those of the nodes that turn pods run on, of which none is known"
+	case corev1.ServiceTypeLoadBalancer:
+		return "without a load balancer, annotate the Gateway with " + Group + "/service-type: NodePort"
+	}
+	return "it is reached from within the cluster alone"
 }
 
 // invalid says whether no listener can be served as it is.

@@ -60,8 +60,9 @@ type site struct {
 	stop        func()
 }
 
-// open serves cfg's domains. Without challenges there is TLS-ALPN-01 only.
-func open(t *testing.T, cfg Config, challenges bool) *site {
+// open serves cfg's domains, by an Issuer that was changed. Without challenges there
+// is TLS-ALPN-01 only.
+func open(t *testing.T, cfg Config, challenges bool, change ...func(*Issuer)) *site {
 	t.Helper()
 	s := &site{t: t, log: &said{}}
 	cfg.Logger = slog.New(slog.NewTextHandler(s.log, nil))
@@ -70,6 +71,9 @@ func open(t *testing.T, cfg Config, challenges bool) *site {
 		t.Fatal(err)
 	}
 	issuer.lookout = 50 * time.Millisecond
+	for _, f := range change {
+		f(issuer)
+	}
 	s.Issuer = issuer
 	var group sync.WaitGroup
 	listen := func() net.Listener {
@@ -178,12 +182,13 @@ func TestIssues(t *testing.T) {
 	}
 }
 
-// Certificates that live for seconds are renewed while they are shown, and the
-// time of their end moves on.
+// Certificates are renewed while they are shown, and the time of their end moves
+// on. They are renewed after some seconds and hold for a minute: the manager tries a
+// renewal again after half an hour only, so that the first one must do.
 func TestRenews(t *testing.T) {
 	a := acmetest.New(t)
-	s := open(t, config(t, a, "play.example.org"), false)
-	a.Serve(closed(t), port(s.https), 6*time.Second)
+	s := open(t, config(t, a, "play.example.org"), false, func(i *Issuer) { i.manager.RenewBefore = 57 * time.Second })
+	a.Serve(closed(t), port(s.https), time.Minute)
 	until(t, "the first certificate", s.issued("play.example.org"))
 	first, err := s.dial(a, "play.example.org")
 	if err != nil {

@@ -8,9 +8,12 @@ import (
 	"github.com/cloudretro/cloudretro/coordinator/signal"
 )
 
-// loose is a socket without a connection: what is sent stays in its queue.
+// loose is a socket without a connection: what is sent stays in its queue. That it
+// says nothing is put up with for longer than usual, as the machine may stall.
 func loose() *socket {
-	return &socket{room: 64, done: make(chan struct{}), pace: newRoles(nil).pace}
+	s := &socket{room: 64, done: make(chan struct{}), pace: newRoles(nil).pace}
+	s.pace.silent = patient
+	return s
 }
 
 // sent takes the next message that was queued, which must be of the type.

@@ -44,7 +44,7 @@ func TestCandidates(t *testing.T) {
 	r.enroll(link("drains", loose(), in("eu", signal.StateDraining)), games("pong", "chess"))
 	r.enroll(link("late", loose(), in("eu", signal.StateOverloaded)), games("pong", "chess"))
 	silent := link("silent", loose(), in("eu", signal.StateReady))
-	silent.sock.heard.Store(time.Now().Add(-silentAfter).UnixNano())
+	silent.sock.heard.Store(time.Now().Add(-patient).UnixNano())
 	r.enroll(silent, games("pong"))
 
 	order, err := r.candidates("pong", "", map[string]int{"us": 200, "eu": 20})

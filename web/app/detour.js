@@ -35,7 +35,7 @@ export class Detour {
   /** There is a path, or another one. */
   look() {
     this.#clock.cancel(this.#settling);
-    this.#settling = this.#clock.after(SETTLE, () => this.#look());
+    this.#settling = this.#clock.after(SETTLE, () => this.#look().catch(() => {})); // then the path stays
   }
 
   async #look() {

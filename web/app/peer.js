@@ -1,7 +1,5 @@
 // The PeerConnection: what flows between this page and a worker.
 
-import { pick } from './stats.js';
-
 const CHANNELS = Object.freeze({
   input: { negotiated: true, id: 0, ordered: false, maxRetransmits: 0 },
   control: { negotiated: true, id: 1, ordered: true },
@@ -151,6 +149,7 @@ export class Peer {
     while (pc.iceGatheringState !== 'complete' && pc.connectionState !== 'closed') {
       await new Promise((done) => { pc.addEventListener('icegatheringstatechange', done, { once: true }); });
     }
+    const { pick } = await import('./stats.js'); // not needed for the first picture
     const over = pick(await pc.getStats()).local?.relayProtocol;
     return ['tcp', 'tls'].includes(over) && (settled || !this.#quick);
   }

@@ -177,3 +177,54 @@ func TestPodsOfWorkers(t *testing.T) {
 		t.Errorf("pods %+v", pods)
 	}
 }
+
+// FuzzWorkerOfPod: whatever a worker that shows the token of a pod registers, and
+// says then, nothing of it is another pod's.
+func FuzzWorkerOfPod(f *testing.F) {
+	pod, part := identity.Identity{Pod: "pod-2", UID: uidOf("2")}, signal.PodPart(uidOf("2"))
+	token := "e30.e30.AAAA"
+	register := func(id string, room string, addrs ...string) []byte {
+		return encode(signal.TypeRegister, "", "", signal.Register{
+			ID: id, Name: "pod-1", Token: token, MediaAddrs: addrs, Library: signal.LibraryDigest(nil),
+			Load: signal.Load{State: signal.StateReady}, Rooms: []signal.Room{{ID: room, Game: "pong"}},
+		})
+	}
+	rooms := encode(signal.TypeRooms, "", "", signal.Rooms{Rooms: []signal.Room{{ID: roomOf("1"), Game: "pong"}, {ID: roomOf("2"), Game: "pong"}}})
+	f.Add(register(idOf("2", "a"), roomOf("1"), "10.0.0.2:1", "10.0.0.3:53"), rooms)
+	f.Add(register(idOf("1", "a"), roomOf("2"), "10.0.0.2:1"), rooms)
+	f.Add(register(idOf("2", "a"), roomOf("2"), "[::ffff:10.0.0.2]:1", "[::1]:1"), []byte(`{"v":1,"type":"queue","data":{"coordinator":"c","since":[1]}}`))
+	for _, data := range messages(f) {
+		f.Add(register(idOf("2", "a"), roomOf("1")), data)
+		f.Add(data, rooms)
+	}
+	f.Fuzz(func(t *testing.T, introduction, said []byte) {
+		e, err := signal.Decode(introduction, signal.MaxInternal)
+		if err != nil {
+			return
+		}
+		reg, err := signal.Read[signal.Register](e)
+		c := bare()
+		if err != nil || c.registry.admit(reg.ID, pod) != nil {
+			return
+		}
+		reg.MediaAddrs = addressesAt("10.0.0.2:5", reg.MediaAddrs)
+		w := c.linkOf(reg, loose(), pod, true)
+		c.registry.addWorker(w, reg.Library, reg.Rooms)
+		if e, err := signal.Decode(said, signal.MaxInternal); err == nil {
+			_ = c.fromWorker(w, e) // a refusal is as good
+		}
+		if !signal.WorkerOf(part, w.id) || !c.board.empty() {
+			t.Errorf("%q is here, and says who waits elsewhere: %v", w.id, !c.board.empty())
+		}
+		for id := range c.registry.rooms {
+			if !signal.RoomOf(part, id) {
+				t.Errorf("it has the room %s", id)
+			}
+		}
+		for _, addr := range c.registry.peers() {
+			if !strings.HasPrefix(addr, "10.0.0.2:") && !strings.HasPrefix(addr, "[::ffff:") {
+				t.Errorf("gates relay to %s", addr)
+			}
+		}
+	})
+}

@@ -128,17 +128,27 @@ func (c *Coordinator) provesWorker(ctx context.Context, knows bool, proof signal
 	return pod, signal.Errorf(signal.CodeDenied, "the worker's token is refused: %v", err)
 }
 
-// runWorker serves a worker that has proved itself until its socket ends. Of one
-// that proved its pod alone, and no secret, nothing counts that is not of the pod.
-func (c *Coordinator) runWorker(sock *socket, reg signal.Register, pod identity.Identity, alone bool) {
+// linkOf is the link of a worker that has proved itself. Of one that proved its pod
+// alone, and no secret, nothing counts that is not of the pod.
+func (c *Coordinator) linkOf(reg signal.Register, sock *socket, pod identity.Identity, alone bool) *workerLink {
 	w := c.newWorkerLink(reg, sock)
+	if pod == (identity.Identity{}) {
+		return w
+	}
+	part := signal.PodPart(pod.UID)
+	w.pod, w.invites = pod.Pod, signal.InviteKey(c.cfg.Secret, part)
+	if alone {
+		w.part = part
+	}
+	return w
+}
+
+// runWorker serves a worker that has proved itself until its socket ends.
+func (c *Coordinator) runWorker(sock *socket, reg signal.Register, pod identity.Identity, alone bool) {
+	w := c.linkOf(reg, sock, pod, alone)
 	log := c.log.With("worker", w.id, "name", w.name)
-	if pod != (identity.Identity{}) {
-		part := signal.PodPart(pod.UID)
-		w.pod, w.invites, log = pod.Pod, signal.InviteKey(c.cfg.Secret, part), log.With("pod", pod.Pod)
-		if alone {
-			w.part = part
-		}
+	if w.pod != "" {
+		log = log.With("pod", w.pod)
 	}
 	if old := c.registry.addWorker(w, reg.Library, reg.Rooms); old != nil {
 		old.sock.cut(closeReplaced, "the worker connected again")

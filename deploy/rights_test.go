@@ -178,7 +178,7 @@ func TestRightsInTheCluster(t *testing.T) {
 			for who := range grants(t, overlay) {
 				want := here(said[who], said[who+", "+overlay])
 				var last rights
-				err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, 20*time.Second, true, func(context.Context) (bool, error) {
+				err := wait.PollUntilContextTimeout(t.Context(), 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
 					last = reviewed(t, c.REST, namespace, who) // RBAC follows its objects by informers
 					return len(last) == len(everybody)+len(want), nil
 				})

@@ -50,7 +50,7 @@ func lists(t *testing.T, c *cluster.Cluster, service, port string, protocol core
 // awaitGauge waits until a metric has a value.
 func awaitGauge(t *testing.T, h *house, name string, want float64) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); gathered(t, h.metrics)[name] != want; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); gathered(t, h.metrics)[name] != want; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s is %v, want %v", name, gathered(t, h.metrics)[name], want)
 		}

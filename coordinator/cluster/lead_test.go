@@ -25,7 +25,7 @@ import (
 )
 
 // bound is how long a test waits for what must come.
-const bound = 30 * time.Second
+const bound = time.Minute
 
 // candidate is a process that stands for election.
 type candidate struct {

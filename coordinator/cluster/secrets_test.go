@@ -21,7 +21,7 @@ import (
 )
 
 // patience is for what the API server does within a moment.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func soon(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

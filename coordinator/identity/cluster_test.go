@@ -115,7 +115,7 @@ func TestRealTokens(t *testing.T) {
 // deleted waits until a pod is gone.
 func deleted(t *testing.T, c *cluster.Cluster, p *corev1.Pod) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	now := int64(0)
 	if err := clustertest.Clientset(c).CoreV1().Pods(c.Namespace).Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {

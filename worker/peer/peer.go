@@ -367,6 +367,7 @@ func (p *Peer) free() {
 		p.stopReading()
 		p.signalling.Lock() // an Answer that waits ends now
 		defer p.signalling.Unlock()
+		p.settle()
 		if err := p.closeConnection(); err != nil {
 			p.log.Debug("close peer connection", "error", err)
 		}

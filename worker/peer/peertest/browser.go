@@ -230,8 +230,27 @@ func (b *Browser) Close() {
 		_ = b.control.SetReadDeadline(time.Unix(0, 0)) // it cannot fail
 	}
 	b.mu.Unlock()
+	b.settle()
 	_ = b.PC.GracefulClose()
 	b.reading.Wait()
+}
+
+// settle waits a while for a connection that is being made: pion is not to be
+// closed at that moment (v3.3.6, icetransport.go, Start and stop).
+func (b *Browser) settle() {
+	if b.PC.RemoteDescription() == nil {
+		return
+	}
+	tick, over := time.NewTicker(time.Millisecond), time.NewTimer(time.Second)
+	defer tick.Stop()
+	defer over.Stop()
+	for b.PC.SCTP().Transport().State() == webrtc.DTLSTransportStateNew {
+		select {
+		case <-tick.C:
+		case <-over.C:
+			return
+		}
+	}
 }
 
 // Patience is how long Wait waits: longer than a busy machine stops a test, and

@@ -259,7 +259,7 @@ func TestGossip(t *testing.T) {
 		t.Errorf("said %+v", q)
 	}
 	p.close()
-	w.next(signal.TypeCancel)
+	w.calm(signal.TypeCancel)
 	if q := read[signal.Queue](t, w.next(signal.TypeQueue)); len(q.Since) != 0 {
 		t.Errorf("said %+v", q)
 	}

@@ -113,7 +113,7 @@ func (c *child) call(req request) (response, error) {
 // Close ends the process and waits for it.
 func (c *child) Close() {
 	_ = c.in.Close()
-	late := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
+	late := time.AfterFunc(30*time.Second, func() { _ = c.cmd.Process.Kill() })
 	defer late.Stop()
 	_ = c.cmd.Wait()
 }

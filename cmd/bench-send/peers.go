@@ -14,7 +14,7 @@ import (
 
 // Times that a handshake may take.
 const (
-	gatherTimeout  = 5 * time.Second
+	gatherTimeout  = 30 * time.Second
 	connectTimeout = 30 * time.Second
 )
 

@@ -107,7 +107,7 @@ func (s *server) coturn(ctx context.Context) error {
 
 // ready waits until the server answers.
 func (s *server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for {
 		a, err := dial(s)
@@ -127,7 +127,7 @@ func (s *server) ready(ctx context.Context) error {
 // stop ends the process and waits for it.
 func (s *server) stop() {
 	_ = s.cmd.Cancel()
-	kill := time.AfterFunc(5*time.Second, func() { _ = s.cmd.Process.Kill() })
+	kill := time.AfterFunc(30*time.Second, func() { _ = s.cmd.Process.Kill() })
 	defer kill.Stop()
 	_ = s.cmd.Wait()
 }

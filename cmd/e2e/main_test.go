@@ -110,7 +110,7 @@ func calm(t *testing.T, p *Page, from float64) {
 	t.Helper()
 	gap := longestGap(t, p, from)
 	t.Logf("longest time without a new picture: %.0f ms", gap)
-	if gap > slack*2000 {
+	if gap > slack*1000 {
 		t.Errorf("the picture stood still for %.0f ms", gap)
 	}
 }

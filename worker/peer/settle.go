@@ -23,11 +23,7 @@ func (p *Peer) settle() {
 	if !p.described || !starting() {
 		return // nothing to start with, or it has connected: DTLS comes after ICE
 	}
-	if local := p.pc.LocalDescription(); local != nil {
-		_, rest, _ := strings.Cut(local.SDP, "a=ice-ufrag:")
-		ufrag, _, _ := strings.Cut(rest, "\r\n")
-		p.owner.mux.RemoveConnByUfrag(ufrag) // it hears of the browser no more
-	}
+	p.part()
 	tick, over := time.NewTicker(settleTick), time.NewTimer(settlePatience)
 	defer tick.Stop()
 	defer over.Stop()
@@ -39,6 +35,23 @@ func (p *Peer) settle() {
 		case <-tick.C:
 		case <-over.C:
 			return
+		}
+	}
+}
+
+// part has ICE hear of the browser no more, nor say anything to it: pion's mux would
+// note an address that is asked after the ones of the peer were taken out, and keep
+// it from all others for ever (v2.3.38, udp_mux.go, RemoveConnByUfrag).
+func (p *Peer) part() {
+	local := p.pc.LocalDescription()
+	if local == nil {
+		return
+	}
+	_, rest, _ := strings.Cut(local.SDP, "a=ice-ufrag:")
+	ufrag, _, _ := strings.Cut(rest, "\r\n")
+	for _, addr := range p.owner.mux.GetListenAddresses() {
+		if conn, err := p.owner.mux.GetConn(ufrag, addr); err == nil {
+			_ = conn.Close() // it cannot fail
 		}
 	}
 }

@@ -224,9 +224,13 @@ func (c *crowd) inOrder(line []*guest) {
 	}
 }
 
-// leave gives up a guest's place or game.
+// leave gives up a guest's place or game, as a page does: it says so and closes its
+// connection, by which the worker knows it even while no coordinator reaches it.
 func (c *crowd) leave(g *guest) {
 	g.say(c.t, signal.TypeLeave, nil)
+	if g.browser != nil {
+		g.browser.Close()
+	}
 	g.ticket, g.answer = "", nil
 }
 

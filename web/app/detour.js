@@ -46,9 +46,11 @@ export class Detour {
     this.#next = this.#clock.now() + this.#pause;
     this.#pause *= 2;
     if (!(await peer.reaches(quick)) || !(await this.#on.move(peer, quick))) return;
-    this.#checking = this.#clock.after(CHECK, async () => {
-      if (await peer.detour(true)) this.#on.move(peer, all);
-    });
+    this.#checking = this.#clock.after(CHECK, () => this.#check(peer, all).catch(() => {}));
+  }
+
+  async #check(peer, all) {
+    if (await peer.detour(true)) await this.#on.move(peer, all);
   }
 
   stop() {

@@ -94,6 +94,7 @@ export class Repair {
    * @returns {Promise<boolean>} whether the worker does the same
    */
   async move(peer, servers) {
+    if (this.#signal.state !== 'ready') return false;
     try {
       await this.#restart(peer, servers);
       return true;

@@ -66,6 +66,25 @@ test('who left has nothing moved', async () => {
   assert.equal(it.clock.pending, 0);
 });
 
+test('while no server hears of it nothing is moved', async () => {
+  const it = await started();
+  it.open.last.drop();
+  await it.clock.pass(150);
+  assert.deepEqual(it.peer.asked, [quick]);
+  assert.equal(it.peer.restarts, 0);
+  assert.deepEqual(it.peer.servers, iceServers);
+});
+
+test('a connection that tells nothing of its path is left alone', async () => {
+  const it = await started();
+  await it.clock.pass(200);
+  it.open.last.answer('offer', 'answer', { sdp: 'answer 2' });
+  await settle();
+  it.peer.detour = async () => { throw new Error('closed'); }; // not handled, it would fail the test
+  await it.clock.pass(3000);
+  assert.equal(it.peer.restarts, 1);
+});
+
 test('UDP that answers and carries nothing is left again, and tried ever more rarely', async () => {
   const it = await started();
   await it.clock.pass(200);

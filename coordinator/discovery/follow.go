@@ -14,9 +14,9 @@ const gather = 20 * time.Millisecond
 
 // follow runs informers until ctx ends. look is called when the first of them
 // knows all that there is, or when refused is closed, which may be nil; and then
-// whenever any has heard of a change, one call at a time. While the API server is away the informers keep what they know and try
-// again, so that nothing changes meanwhile. It returns after the last goroutine
-// ended.
+// whenever any has heard of a change, one call at a time. While the API server is
+// away the informers keep what they know and try again, so that nothing changes
+// meanwhile. It returns after the last goroutine ended.
 func follow(ctx context.Context, refused <-chan struct{}, look func(), informers ...cache.SharedIndexInformer) {
 	changed := make(chan struct{}, 1)
 	note := func() {

@@ -136,15 +136,20 @@ func (c *crowd) next(what string, patience <-chan time.Time) {
 	c.t.Helper()
 	select {
 	case n := <-c.news:
-		switch {
-		case n.conn != n.of.conn: // of a connection that it has left
-		case n.e == nil:
-			c.lost = append(c.lost, n.of)
-		default:
-			c.hear(n.of, *n.e)
-		}
+		c.take(n)
 	case <-patience:
 		c.t.Fatalf("waited too long for %s", what)
+	}
+}
+
+func (c *crowd) take(n news) {
+	c.t.Helper()
+	switch {
+	case n.conn != n.of.conn: // of a connection that it has left
+	case n.e == nil:
+		c.lost = append(c.lost, n.of)
+	default:
+		c.hear(n.of, *n.e)
 	}
 }
 
@@ -192,10 +197,12 @@ func (c *crowd) until(what string, is func() bool) {
 	}
 }
 
-// waiting are the guests in line, by position, once these are 1 to n.
+// waiting are the guests in line, by position, once these are 1 to n, and nobody
+// comes before one who has waited longer: coordinators learn of one another's guests
+// a moment later.
 func (c *crowd) waiting(n int) (line []*guest) {
 	c.t.Helper()
-	c.until(fmt.Sprint("positions 1 to ", n), func() bool {
+	c.until(fmt.Sprintf("positions 1 to %d in the order of who came", n), func() bool {
 		line = nil
 		for _, g := range c.guests {
 			if g.position > 0 {
@@ -208,7 +215,7 @@ func (c *crowd) waiting(n int) (line []*guest) {
 				return false
 			}
 		}
-		return len(line) == n
+		return len(line) == n && slices.IsSortedFunc(line, func(a, b *guest) int { return cmp.Compare(a.since, b.since) })
 	})
 	return line
 }

@@ -74,8 +74,42 @@ func nothingAmiss(t *testing.T, r *Report) {
 	}
 }
 
+// awake makes runs until the machine has not stood still in one, or the last is to
+// be judged all the same. A coordinator gives a connection 5 s for its request, and
+// a worker 2 s for its answer: standing still makes refusals of that, and waiting.
+func awake(t *testing.T, o Options) (r *Report) {
+	t.Helper()
+	for range 5 {
+		end := make(chan struct{})
+		longest := make(chan time.Duration)
+		go func() {
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			gap := time.Duration(0)
+			for last := time.Now(); ; {
+				select {
+				case <-tick.C:
+					now := time.Now()
+					gap, last = max(gap, now.Sub(last)), now
+				case <-end:
+					longest <- max(gap, time.Since(last))
+					return
+				}
+			}
+		}()
+		r = measure(t, o)
+		close(end)
+		gap := <-longest
+		if gap < time.Second {
+			return r
+		}
+		t.Logf("stood still for %v", gap)
+	}
+	return r
+}
+
 func TestStartsAtARate(t *testing.T) {
-	r := measure(t, Options{
+	r := awake(t, Options{
 		Coordinators: doors(t, 2), Workers: 5, Libraries: 2, Zones: 3, Browsers: 20, Starts: 30, Rate: 100, Hold: 100 * time.Millisecond,
 	})
 	nothingAmiss(t, r)

@@ -43,7 +43,7 @@ func letIn(t *testing.T, url, token string) bool {
 	ws, c := challenged(t, &Member{URL: url}, "/ws/worker")
 	defer func() { _ = ws.Close() }()
 	r := introduction(c, "", signal.RoleWorker)
-	r.MAC, r.Token = "", token
+	r.ID, r.MAC, r.Token = signal.NewWorkerID(signal.PodPart(signal.TokenPod(token))), "", token
 	ws.say(signal.TypeRegister, "", r)
 	for {
 		_ = ws.SetReadDeadline(time.Now().Add(patience))

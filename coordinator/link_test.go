@@ -198,13 +198,16 @@ func TestAllWorkersComeAtOnce(t *testing.T) {
 func TestLibraryIsNotOwedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := startPiped(t)
-		d.mute(func(*signal.Register) {})
+		mute := d.mute(func(*signal.Register) {})
 		until(t, "the mute worker", func() bool { return len(d.registry.workersView()) == 1 })
 		w := d.register(secret, nil)
 		if read[signal.Accepted](t, w.next(signal.TypeAccepted)).Library {
 			t.Error("both are asked")
 		}
 		w.next(signal.TypeWant)
+		if d.registry.worker(mute) == nil {
+			t.Error("the mute worker was missed before another one is asked")
+		}
 		w.say(signal.TypeLibrary, "", "", full(games("pong")))
 		until(t, "the library", func() bool { return d.registry.knows(w.id) && len(d.games()) == 1 })
 	})

@@ -270,7 +270,7 @@ func TestTooManyAreCut(t *testing.T) {
 		d := startPiped(t)
 		p := d.page()
 		sent := 0
-		for p.conn.WriteMessage(websocket.TextMessage, []byte("{}")) == nil {
+		for sent < 2*(pageBurst+maxViolations) && p.conn.WriteMessage(websocket.TextMessage, []byte("{}")) == nil {
 			sent++
 		}
 		if code := p.ends(); code != websocket.ClosePolicyViolation || sent < pageBurst+maxViolations {

@@ -68,7 +68,7 @@
 
   // counters reads the inbound statistics of picture and sound.
   probe.counters = async () => {
-    const out = { at: performance.now() };
+    const out = { at: performance.timeOrigin + performance.now() }; // statistics of a moment ago may know of no stream
     for (const s of (await probe.pc.getStats()).values()) {
       if (s.type === 'inbound-rtp' && s.kind === 'video') {
         out.at = s.timestamp;

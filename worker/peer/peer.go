@@ -378,19 +378,6 @@ func (p *Peer) free() {
 	})
 }
 
-// closeConnection closes pion's side. If ICE connects at the very moment that it
-// is stopped, pion's ICETransport may find a multiplexer that it did not see
-// before and close a nil one (v3.3.6, icetransport.go, stop): the agent is
-// closed by then, and one browser must not end the games of all.
-func (p *Peer) closeConnection() (err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("pion: %v", cause)
-		}
-	}()
-	return p.pc.GracefulClose()
-}
-
 // Stats is what happened so far.
 func (p *Peer) Stats() Stats {
 	s := Stats{Controls: p.controls.Load(), ControlsDropped: p.controlsDropped.Load()}

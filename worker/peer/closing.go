@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -54,6 +55,19 @@ func (p *Peer) part() {
 			_ = conn.Close() // it cannot fail
 		}
 	}
+}
+
+// closeConnection closes pion's side. If ICE connects at the very moment that it
+// is stopped, pion's ICETransport may find a multiplexer that it did not see
+// before and close a nil one (v3.3.6, icetransport.go, stop): the agent is
+// closed by then, and one browser must not end the games of all.
+func (p *Peer) closeConnection() (err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("pion: %v", cause)
+		}
+	}()
+	return p.pc.GracefulClose()
 }
 
 // connected says whether ICE has found a path, as its agent has it.

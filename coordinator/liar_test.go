@@ -160,11 +160,11 @@ func TestPongsAreNoProof(t *testing.T) {
 		t.Errorf("closed with %d", code)
 	}
 	until(t, "the count", func() bool { return d.stats.refusals()["handshake"] == 1 })
-	d.strangers.mu.Lock()
-	defer d.strangers.mu.Unlock()
-	if d.strangers.inside != 0 {
-		t.Errorf("%d are strangers", d.strangers.inside)
-	}
+	until(t, "its end", func() bool {
+		d.strangers.mu.Lock()
+		defer d.strangers.mu.Unlock()
+		return d.strangers.inside == 0
+	})
 }
 
 // A worker that says that it has places, and answers nobody, holds up one start

@@ -110,7 +110,7 @@ func TestInvitations(t *testing.T) {
 			probe.channels.control.addEventListener('message', ({ data }) => { const m = JSON.parse(data); if (m.ref === 'short') done(m.token); });
 			cloudretro.sendControl({ type: 'invite', ref: 'short', watch: true, seconds: 1 });
 		})`)
-		until(t, host, "new Promise((r) => setTimeout(() => r(true), 1100))", 3*time.Second)
+		until(t, host, "new Promise((r) => setTimeout(() => r(true), 2100))", 3*time.Second) // its end is told in whole seconds
 		refused(t, f.Coordinators[1].URL+"/room/"+eval[string](t, host, "cloudretro.room")+"#invite="+token, "expired", "This invitation has expired")
 	})
 	t.Run("taken back", func(t *testing.T) {

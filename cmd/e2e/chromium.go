@@ -115,7 +115,7 @@ func (p *Page) Until(js string, timeout time.Duration) error {
 		}
 		if time.Now().After(deadline) {
 			state, _ := Eval[string](p, "JSON.stringify({url: location.href, state: window.cloudretro?.state, errors: window.cloudretro?.errors, text: document.body?.innerText?.slice(0, 300)})")
-			return fmt.Errorf("not within %v: %s (%w); page: %s", timeout, js, err, state)
+			return errors.Join(fmt.Errorf("not within %v: %s; page: %s", timeout, js, state), err)
 		}
 		time.Sleep(10 * time.Millisecond)
 	}

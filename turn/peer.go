@@ -10,8 +10,8 @@ import (
 // Peer is a set of addresses that may be relayed to. A prefix does not open
 // loopback, link-local, multicast and reserved addresses and the service network
 // of a cluster unless it names just one, and private ranges only where it lies
-// within one. IPv6 forms that embed
-// an IPv4 address, and the gate's own, are never opened.
+// within one. IPv6 forms that embed an IPv4 address, and the gate's own, are never
+// opened.
 type Peer struct {
 	Prefix netip.Prefix
 	Port   uint16 // 0 = every port
